@@ -1,0 +1,1 @@
+"""Showground: a function runtime with a plugin host for live community apps."""

@@ -1,0 +1,245 @@
+"""What apps can use, as protocols. Each has a `redis` and a `memory` provider, and every provider passes the conformance
+suite in `showground.testing.conformance`.
+
+All methods may raise `ShowgroundError` `store_unavailable` (temporary) besides what they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from showground.keys import CapabilityKey, InstallationId
+from showground.model import Delivery, Frozen, Installation, Json, Misfire, Outcome, Overlap
+
+# --- key-value -------------------------------------------------------------------------------------------------------
+
+Argument = str | bytes | int | float
+KeyValueReply = None | bool | int | float | str | bytes | list["KeyValueReply"]
+
+
+class KeyValueTransaction(Protocol):
+    """WATCH / MULTI / EXEC on a connection of its own; ends by itself after 5 s."""
+
+    async def execute(self, command: Sequence[Argument]) -> KeyValueReply:
+        """Run one command before `MULTI` at once (reads of watched keys), after it queued (`"QUEUED"`)."""
+        ...
+
+    async def exec(self) -> list[KeyValueReply] | None:
+        """The replies in order, or None when a watched key changed: then nothing was done."""
+        ...
+
+    async def close(self) -> None:
+        """Discard whatever was not executed. Idempotent."""
+        ...
+
+
+class KeyValue(Protocol):
+    """Redis commands over the keys of one scope. Keys in, keys out: the provider adds and removes the scope's prefix.
+
+    A scope is an installation id, or `app:*` for the keys that an app shares over all communities (`context.redis.global_`).
+    """
+
+    async def execute(self, scope: str, commands: Sequence[Sequence[Argument]]) -> list[KeyValueReply | Exception]:
+        """Run *commands* in order, in one round trip, not atomically; a command that fails leaves its exception in its place.
+
+        Errors: `unknown_command` (not on the allow-list), `invalid` (wrong arity), `wrong_type`, `quota_exceeded`
+        (writes only; nothing was written), `too_large`.
+        """
+        ...
+
+    async def transaction(self, scope: str, watch: Sequence[str]) -> KeyValueTransaction:
+        """Open a transaction that watches *watch*. At most 20 per scope (`quota_exceeded`)."""
+        ...
+
+    async def usage(self, scope: str) -> tuple[int, int]:
+        """(bytes used, bytes allowed)."""
+        ...
+
+    def export(self, scope: str) -> AsyncIterator[Mapping[str, Json]]:
+        """Every key as one JSON record with type, value and expiry, in no order."""
+        ...
+
+    async def load(self, scope: str, record: Mapping[str, Json]) -> None:
+        """Write one record of `export`; an existing key is replaced."""
+        ...
+
+    async def clear(self, scope: str) -> int:
+        """Delete every key of the scope; returns how many."""
+        ...
+
+
+# --- realtime --------------------------------------------------------------------------------------------------------
+
+
+class Position(Frozen, frozen=True, kw_only=True):
+    """Where a message stands in its channel. Offsets count from 1 within an epoch; a new epoch means that history was lost."""
+
+    epoch: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """Read `epoch.offset`; raises `ValueError`."""
+        epoch, _, offset = text.rpartition(".")
+        return cls(epoch=epoch, offset=int(offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    position: Position
+    data: bytes
+    """The JSON payload as it was published; the host never decodes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The answer to a subscription: where the channel stands, and whether all that was missed has been (or was) delivered."""
+
+    position: Position
+    recovered: bool
+    """True when *since* was given and every message after it has been passed to `deliver`, once, in order."""
+
+
+class Subscription(Protocol):
+    @property
+    def start(self) -> Subscribed: ...
+
+    async def close(self) -> None: ...
+
+
+class Realtime(Protocol):
+    """Channels of an installation. Order per channel; at most once to a connected subscriber, exactly once within history."""
+
+    async def publish(self, installation: InstallationId, channel: str, data: bytes) -> Position:
+        """Append to the channel's history and send to every subscriber on every host, in one atomic step.
+
+        Errors: `invalid` (name), `too_large` (over 1 MB; before anything is sent), `rate_limited` with `retry_after`
+        (100 a second per installation, exact over all hosts), `quota_exceeded` (a sixth channel). Nothing is half-sent.
+        """
+        ...
+
+    async def subscribe(
+        self,
+        installation: InstallationId,
+        channel: str,
+        deliver: Callable[[Message], None],
+        since: Position | None = None,
+        on_gap: Callable[[], None] | None = None,
+    ) -> Subscription:
+        """Call *deliver* for each message from now on, on the loop, in order; it must not block.
+
+        With *since*, what was missed is delivered first. *on_gap* is called when continuity was lost later on and could
+        not be repaired from history: the subscriber should fetch its state afresh.
+        """
+        ...
+
+    async def history(
+        self, installation: InstallationId, channel: str, since: Position | None = None, limit: int = 100
+    ) -> tuple[Sequence[Message], Subscribed]:
+        """Messages after *since* (or the newest *limit*), oldest first."""
+        ...
+
+    async def channels(self, installation: InstallationId) -> Sequence[str]: ...
+
+    async def clear(self, installation: InstallationId) -> None:
+        """Forget all channels of the installation."""
+        ...
+
+
+# --- scheduler -------------------------------------------------------------------------------------------------------
+
+
+class Job(Frozen, frozen=True, kw_only=True):
+    """One scheduled job. Exactly one of `cron` and `run_at_ms` is set."""
+
+    id: str
+    name: str
+    installation: InstallationId
+    cron: str | None = None
+    run_at_ms: int | None = None
+    timezone: str = "UTC"
+    data: Mapping[str, Json] | None = None
+    key: str | None = None
+    misfire: Misfire = "run_once"
+    overlap: Overlap = "skip"
+    paused: bool = False
+    next_run_ms: int | None = None
+    static: bool = False
+    created_at_ms: int = 0
+
+
+class Scheduler(Protocol):
+    """Turns time into deliveries: at each slot of a job exactly one `Delivery` with id `job@slot_ms` is enqueued, however many
+    hosts run. Running it, retrying it and burying it is the delivery queue's work."""
+
+    async def run_job(self, job: Job) -> str:
+        """Store *job* (its `id` empty: a UUID is made) and return its id. With `key`, the job of that key is replaced.
+
+        Errors: `invalid` (`Invalid crontab`, no or both times, time zone), `quota_exceeded` (10 live recurring jobs;
+        60 creations per minute: `rate_limited`). The job name is checked by the host before.
+        """
+        ...
+
+    async def cancel_job(self, installation: InstallationId, job_id: str) -> bool:
+        """Whether there was such a job. A slot that was enqueued already still runs."""
+        ...
+
+    async def list_jobs(self, installation: InstallationId) -> Sequence[Job]:
+        """By next run, then by id; paused and finished ones last."""
+        ...
+
+    async def pause(self, installation: InstallationId, job_id: str) -> None: ...
+
+    async def resume(self, installation: InstallationId, job_id: str) -> None:
+        """Continue from the next slot after now; slots that passed while paused are not made up for."""
+        ...
+
+    async def run_now(self, installation: InstallationId, job_id: str) -> str:
+        """Enqueue one extra run at once, outside the schedule; returns its delivery id."""
+        ...
+
+    async def history(self, installation: InstallationId, job_id: str, limit: int = 20) -> Sequence[Outcome]:
+        """Newest first; bounded in number and age."""
+        ...
+
+    async def sync_static(self, installation: Installation) -> None:
+        """Make the static jobs of the manifest be exactly those of this installation. Idempotent."""
+        ...
+
+    async def clear(self, installation: InstallationId) -> None: ...
+
+    def tick_age_s(self) -> float:
+        """Seconds since the loop last finished a turn; `/readyz` goes red when it grows past its limit."""
+        ...
+
+
+# --- what the host offers to providers -------------------------------------------------------------------------------
+
+Enqueued = Literal["new", "duplicate", "skipped"]
+
+
+class Deliveries(Protocol):
+    """The durable delivery queue: at-least-once, own retries, dead letters, fair between installations."""
+
+    async def enqueue(self, deliveries: Sequence[Delivery]) -> Sequence[Enqueued]:
+        """Durable when it returns (as durable as Redis' append-only file). `skipped`: `overlap="skip"` and one of the group
+        is still outstanding. Errors: `overloaded` when the installation's backlog is at its bound; nothing was enqueued."""
+        ...
+
+    async def history(self, installation: InstallationId, group: str, limit: int = 20) -> Sequence[Outcome]: ...
+
+    async def clear(self, installation: InstallationId) -> None: ...
+
+
+KEY_VALUE: CapabilityKey[KeyValue] = CapabilityKey("redis_kv")
+REALTIME: CapabilityKey[Realtime] = CapabilityKey("realtime")
+SCHEDULER: CapabilityKey[Scheduler] = CapabilityKey("scheduler")
+
+Provider = AbstractAsyncContextManager
+"""What `build` returns: entered once at start, left at stop, in reverse order."""

@@ -1,0 +1,184 @@
+"""All that can be extended, on one page: the hooks that app bundles implement, and the hooks that plugins implement.
+
+All hooks are synchronous and only declare; what is awaited works through the protocols in `showground.capabilities`.
+Several implementations of one hook run in no promised order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import pluggy
+
+from showground.capabilities import Deliveries
+from showground.clock import Clock
+from showground.errors import Problem
+from showground.keys import CapabilityKey, KeySpace
+from showground.model import AppVersion, HostEvent, Installation, Invocation, Registration
+from showground.redis.api import Redis
+
+if TYPE_CHECKING:
+    import click
+    from aiohttp import web
+
+PROJECT = "showground"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+T = TypeVar("T")
+Method = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the host lends to a provider that it builds."""
+
+    redis: Redis
+    keys: KeySpace
+    clock: Clock
+    options: Mapping[str, Any]
+    """The provider's own section of the settings: `[realtime]` for realtime."""
+    deliveries: Deliveries
+    observe: Callable[[HostEvent], None]
+    host_id: str
+    """Unique to this host process; owner of leases."""
+
+
+class Offer(Protocol):
+    def __call__(
+        self, key: CapabilityKey[T], name: str, build: Callable[[Services], AbstractAsyncContextManager[T]]
+    ) -> None:
+        """Offer a provider of *key* under *name*. The settings choose one by name."""
+        ...
+
+    def permanent(self, *patterns: str) -> None:
+        """Declare Redis keys (without prefix and hash tag) that may live without an expiry."""
+        ...
+
+
+class Extend(Protocol):
+    def __call__(self, member: str, methods: Mapping[str, Method], needs: str | None = None) -> None:
+        """Give the invocation `context.<member>`, whose *methods* the app calls over the worker protocol.
+
+        Arguments and results are what msgpack carries. With *needs*, a call by an app that did not configure the capability
+        of that name is refused with `not_configured` before it reaches the method.
+        """
+        ...
+
+
+class Providers(Protocol):
+    def __call__(self, key: CapabilityKey[T]) -> T:
+        """The chosen provider of *key*; raises `misconfigured` when there is none."""
+        ...
+
+
+class Router(Protocol):
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        scope: str | None,
+    ) -> None:
+        """Serve *path*. *scope* is what the caller's token must cover (`read`, `emit`, `deploy`, `admin`); None is open to all."""
+        ...
+
+
+class Api(Protocol):
+    """The host's HTTP API as command lines see it."""
+
+    async def get(self, path: str, **query: str) -> Any: ...
+
+    async def post(self, path: str, body: Any = None, **query: str) -> Any: ...
+
+    async def put(self, path: str, body: Any = None, **query: str) -> Any: ...
+
+    async def delete(self, path: str, **query: str) -> Any: ...
+
+    def lines(self, path: str, **query: str) -> AbstractAsyncContextManager[Any]:
+        """An async iterator over the lines of a streamed answer."""
+        ...
+
+
+class Commands(Protocol):
+    def __call__(self, command: click.Command) -> None:
+        """Add a command or group to `showground`. Its functions get the `Api` and the printer from `click.Context.obj`."""
+        ...
+
+
+class BundleHooks:
+    """Implemented by app bundles; called once in a worker when the bundle is loaded. `Devvit` is a face over the same hooks."""
+
+    @hookspec
+    def configure(self) -> Mapping[str, Any]:
+        """The capabilities that the app uses: `{"redis": True, "realtime": True, "http": {"domains": [...]}}`."""
+
+    @hookspec
+    def add_trigger(self) -> Iterable[Any]:
+        """`showground.Trigger(event=…, handler=…)` records."""
+
+    @hookspec
+    def add_scheduler_job(self) -> Iterable[Any]:
+        """`showground.SchedulerJob(name=…, handler=…)` records."""
+
+    @hookspec
+    def add_custom_post_type(self) -> Iterable[Any]:
+        """`showground.CustomPostType(name=…, render=…)` records; Devvit keeps the last, we refuse a second."""
+
+    @hookspec
+    def add_menu_item(self) -> Iterable[Any]:
+        """`showground.MenuItem(label=…, location=…, on_press=…)` records."""
+
+    @hookspec
+    def add_settings(self) -> Iterable[Any]:
+        """Settings fields as in Devvit, as mappings or records."""
+
+    @hookspec
+    def create_form(self) -> Iterable[Any]:
+        """`showground.Form(form=…, on_submit=…)` records."""
+
+
+class HostHooks:
+    """Implemented by plugins, the built-in ones included; there is no other door."""
+
+    @hookspec
+    def provide(self, offer: Offer) -> None:
+        """Offer capability providers: `offer(REALTIME, "redis", build)`. Called once, before anything starts."""
+
+    @hookspec
+    def registered(self, app: AppVersion, registration: Registration) -> Sequence[Problem] | None:
+        """See what a bundle registered, each time one is checked, uploaded or installed; returned problems refuse it."""
+
+    @hookspec
+    def installed(self, installation: Installation, providers: Providers) -> Awaitable[None] | None:
+        """Set up for a new installation. A returned awaitable is awaited with a deadline before AppInstall fires."""
+
+    @hookspec
+    def upgraded(
+        self, installation: Installation, previous: Installation, providers: Providers
+    ) -> Awaitable[None] | None:
+        """Adapt to another version (upgrade or rollback) before AppUpgrade fires."""
+
+    @hookspec
+    def uninstalled(self, installation: Installation, providers: Providers) -> Awaitable[None] | None:
+        """Clean up after AppUninstall has been handled or given up."""
+
+    @hookspec
+    def context(self, invocation: Invocation, extend: Extend, providers: Providers) -> None:
+        """Add members to the context object: `extend("greeter", {"hello": hello})`. Called at an invocation's first
+        capability call, so that invocations that use none pay nothing."""
+
+    @hookspec
+    def routes(self, router: Router, providers: Providers) -> None:
+        """Extend the HTTP API, once at start."""
+
+    @hookspec
+    def commands(self, cli: Commands) -> None:
+        """Extend the command line."""
+
+    @hookspec
+    def observe(self, event: HostEvent) -> None:
+        """Metrics and audit. Must not block; an exception here is logged with the plugin's name and goes no further."""

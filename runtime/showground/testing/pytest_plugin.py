@@ -1,0 +1,1 @@
+"""Pytest fixtures of Showground, for authors of bundles and plugins."""
