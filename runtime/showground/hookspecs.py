@@ -6,7 +6,7 @@ Several implementations of one hook run in no promised order.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -83,29 +83,39 @@ class Router(Protocol):
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
         scope: str | None,
     ) -> None:
-        """Serve *path*. *scope* is what the caller's token must cover (`read`, `emit`, `deploy`, `admin`); None is open to all."""
+        """Serve *path*. *scope* is what the caller's token must cover: `read`, `emit`, `deploy` or `admin`; None is open to all.
+
+        A `ShowgroundError` that *handler* raises is answered in the one JSON shape.
+        """
         ...
 
 
-class Api(Protocol):
-    """The host's HTTP API as command lines see it."""
+class Session(Protocol):
+    """What a command gets as `click.Context.obj`: the host's HTTP API, called synchronously, and the way to print.
 
-    async def get(self, path: str, **query: str) -> Any: ...
+    Paths start with `/api/v1`. An error answer is raised as `ShowgroundError`; the command line prints it and exits with 1.
+    """
 
-    async def post(self, path: str, body: Any = None, **query: str) -> Any: ...
+    def get(self, path: str, **query: str | int | float | None) -> Any: ...
 
-    async def put(self, path: str, body: Any = None, **query: str) -> Any: ...
+    def post(self, path: str, body: Any = None, **query: str | int | float | None) -> Any: ...
 
-    async def delete(self, path: str, **query: str) -> Any: ...
+    def put(self, path: str, body: Any = None, **query: str | int | float | None) -> Any: ...
 
-    def lines(self, path: str, **query: str) -> AbstractAsyncContextManager[Any]:
-        """An async iterator over the lines of a streamed answer."""
+    def delete(self, path: str, **query: str | int | float | None) -> Any: ...
+
+    def lines(self, path: str, **query: str | int | float | None) -> Iterator[str]:
+        """The lines of a streamed answer (NDJSON or SSE), as they come, until the host or the user ends it."""
+        ...
+
+    def show(self, document: Any, text: str) -> None:
+        """Print *document* as one line of JSON under `--json`, else *text*."""
         ...
 
 
 class Commands(Protocol):
     def __call__(self, command: click.Command) -> None:
-        """Add a command or group to `showground`. Its functions get the `Api` and the printer from `click.Context.obj`."""
+        """Add a command or group to `showground`. Its functions get a `Session` with `@click.pass_obj`."""
         ...
 
 
