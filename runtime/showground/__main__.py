@@ -1,0 +1,5 @@
+"""`python -m showground` is the command line."""
+
+from showground.cli import main
+
+main()

@@ -1,0 +1,176 @@
+"""From "this should run" to the app's code and back: finds the installation, makes the invocation, asks the supervisor.
+
+Everybody who runs app code comes through here: the delivery runner, HTTP callers who wait, menu items, forms and views.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from showground.clock import Clock
+from showground.errors import ShowgroundError
+from showground.keys import InstallationId
+from showground.model import (
+    AppVersion,
+    Delivery,
+    Frozen,
+    HostEvent,
+    Installation,
+    Invocation,
+    InvocationKind,
+    Registration,
+)
+
+
+class Viewer(Frozen, frozen=True, kw_only=True):
+    """On whose behalf app code runs; all empty for the server itself."""
+
+    user_id: str | None = None
+    username: str | None = None
+    is_moderator: bool = False
+    locale: str = "en"
+    timezone: str = "UTC"
+    color_scheme: str = "light"
+
+
+class InvokeRequest(Frozen, frozen=True, kw_only=True):
+    """One call of an installation's code. `payload` is the app's business; the host passes it through."""
+
+    installation: InstallationId
+    kind: InvocationKind
+    name: str
+    payload: bytes
+    attempt: int = 1
+    idempotency_key: str = ""
+    timeout_s: float | None = None
+    """Shorter or longer than the registration says, never longer than the app's own limit."""
+    viewer: Viewer = Viewer()
+    post_id: str | None = None
+    comment_id: str | None = None
+
+
+class Installations(Protocol):
+    def get(self, installation: InstallationId) -> Installation | None: ...
+
+
+class Supervisor(Protocol):
+    async def invoke(self, app: AppVersion, folder: Path, invocation: Invocation, payload: bytes) -> bytes: ...
+
+
+class Folders(Protocol):
+    async def folder(self, digest: str) -> Path:
+        """Where the bundle of *digest* is unpacked on this host."""
+        ...
+
+
+SERVER = Viewer()
+
+
+class Dispatch:
+    """Runs app code. Raises `ShowgroundError` only: `not_found`, `app_error`, `deadline_exceeded`, `worker_died`, `overloaded`."""
+
+    def __init__(
+        self,
+        installations: Installations,
+        bundles: Folders,
+        supervisor: Supervisor,
+        clock: Clock,
+        observe: Callable[[HostEvent], None],
+    ) -> None:
+        self._installations = installations
+        self._bundles = bundles
+        self._supervisor = supervisor
+        self._clock = clock
+        self._observe = observe
+        self._folders: dict[str, Path] = {}
+
+    async def invoke(self, request: InvokeRequest) -> bytes:
+        """Run *request* and return what the app's code returned."""
+        installation = self._installations.get(request.installation)
+        if installation is None:
+            raise ShowgroundError(
+                "not_found", f"{request.installation} is not installed", "installation", "Install the app first."
+            )
+        app = installation.version
+        invocation = self._invocation(request, installation)
+        folder = self._folders.get(app.digest) or await self._unpack(app.digest)
+        started = self._clock.monotonic()
+        outcome = "ok"
+        try:
+            return await self._supervisor.invoke(app, folder, invocation, request.payload)
+        except ShowgroundError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._observe(
+                HostEvent(
+                    name="invocation",
+                    at_ms=self._clock.now_ms(),
+                    labels={"app": app.app, "kind": request.kind, "outcome": outcome},
+                    value=self._clock.monotonic() - started,
+                )
+            )
+
+    async def handle(self, delivery: Delivery, attempt: int) -> bytes:
+        """Run one delivery: what the delivery runner calls."""
+        return await self.invoke(
+            InvokeRequest(
+                installation=delivery.installation,
+                kind=delivery.kind,
+                name=delivery.name,
+                payload=delivery.payload,
+                attempt=attempt,
+                idempotency_key=delivery.id,
+                timeout_s=delivery.timeout_s,
+            )
+        )
+
+    async def _unpack(self, digest: str) -> Path:
+        folder = await self._bundles.folder(digest)
+        self._folders[digest] = folder
+        return folder
+
+    def forget(self, digest: str) -> None:
+        """A version is no longer at work on this host."""
+        self._folders.pop(digest, None)
+
+    def _invocation(self, request: InvokeRequest, installation: Installation) -> Invocation:
+        app = installation.version
+        wanted = request.timeout_s or _registered_timeout(request, app.registration) or app.limits.timeout_s
+        timeout_s = min(wanted, app.limits.timeout_s)
+        invocation_id = secrets.token_hex(12)
+        viewer = request.viewer
+        return Invocation(
+            id=invocation_id,
+            installation=installation.id,
+            app=app.app,
+            app_version=app.version,
+            community=installation.community,
+            kind=request.kind,
+            name=request.name,
+            timeout_s=timeout_s,
+            attempt=request.attempt,
+            idempotency_key=request.idempotency_key or invocation_id,
+            deadline_ms=self._clock.now_ms() + int(timeout_s * 1000),
+            user_id=viewer.user_id,
+            username=viewer.username,
+            is_moderator=viewer.is_moderator,
+            post_id=request.post_id,
+            comment_id=request.comment_id,
+            locale=viewer.locale,
+            timezone=viewer.timezone,
+            color_scheme="dark" if viewer.color_scheme == "dark" else "light",
+        )
+
+
+def _registered_timeout(request: InvokeRequest, registration: Registration) -> float | None:
+    if request.kind == "trigger":
+        trigger = registration.trigger(request.name)
+        return trigger.timeout_s if trigger else None
+    if request.kind == "job":
+        job = registration.job(request.name)
+        return job.timeout_s if job else None
+    return None

@@ -1,0 +1,82 @@
+"""One JSON shape for whatever goes wrong on any route, aiohttp's own refusals included."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from showground.errors import ShowgroundError
+
+log = logging.getLogger("showground.web")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_CODE_OF_STATUS = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported",
+    422: "invalid",
+    429: "rate_limited",
+    503: "not_ready",
+}
+_encoder = msgspec.json.Encoder()
+
+
+def error_response(error: ShowgroundError, status: int | None = None) -> web.Response:
+    """The answer that carries *error*; `Retry-After` (RFC 9110 section 10.2.3, whole seconds) where waiting helps."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, -int(-error.retry_after // 1)))
+    elif error.kind.temporary and error.kind.status in (429, 503):
+        headers["Retry-After"] = "1"
+    if error.code == "unauthorized":
+        headers["WWW-Authenticate"] = 'Bearer realm="showground"'
+    return web.Response(
+        body=_encoder.encode(error.to_json()),
+        status=status or error.kind.status,
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ShowgroundError as error:
+        if error.kind.fault == "system":
+            log.warning("%s %s: %s", request.method, request.path, error)
+        return error_response(error)
+    except web.HTTPRedirection:
+        raise
+    except web.HTTPException as refused:
+        return _from_aiohttp(request, refused)
+    except TimeoutError:
+        return error_response(
+            ShowgroundError("not_ready", "the host did not answer in time", request.path, retry_after=1)
+        )
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return error_response(
+            ShowgroundError("internal", "an unexpected fault; the host's log has it", request.path, "Please report it.")
+        )
+
+
+def _from_aiohttp(request: web.Request, refused: web.HTTPException) -> web.Response:
+    code = _CODE_OF_STATUS.get(refused.status, "bad_request" if refused.status < 500 else "internal")
+    remedy = ""
+    if isinstance(refused, web.HTTPMethodNotAllowed):
+        remedy = f"Allowed: {', '.join(sorted(refused.allowed_methods))}."
+    reason = refused.text if refused.text and not refused.text.startswith(f"{refused.status}") else refused.reason
+    message = reason or HTTPStatus(refused.status).phrase
+    response = error_response(ShowgroundError(code, message, request.path, remedy), refused.status)
+    if isinstance(refused, web.HTTPMethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(refused.allowed_methods))
+    return response

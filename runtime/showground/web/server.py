@@ -1,0 +1,82 @@
+"""The HTTP server: routes with their scopes, the middleware every answer passes, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from aiohttp import web
+
+from showground.errors import ShowgroundError
+from showground.web.auth import Handler, TokenCheck, guarded
+from showground.web.errors import error_response, errors
+
+API_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-site",
+}
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""What a handler may read at once; uploads of bundles are streamed and have their own limit."""
+
+
+class WebServer:
+    """One aiohttp application on one address. `route` is `hookspecs.Router`; give all routes before `start`."""
+
+    def __init__(self, check: TokenCheck, is_draining: Callable[[], bool]) -> None:
+        self._check = check
+        self._is_draining = is_draining
+        self._app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors, self._refuse_when_draining])
+        self._app.on_response_prepare.append(_add_headers)
+        self._runner: web.AppRunner | None = None
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        scope: str | None,
+    ) -> None:
+        served: Handler = handler if scope is None else guarded(handler, scope, self._check)
+        self._app.router.add_route(method, path, served)
+
+    async def start(self, listen: str, port: int, drain_s: float) -> int:
+        """Listen; returns the port. Raises `misconfigured` when the address cannot be had."""
+        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=drain_s, keepalive_timeout=75.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, listen, port, backlog=1024, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ShowgroundError(
+                "misconfigured",
+                f"cannot listen on {listen}:{port}: {error.strerror}",
+                "host.port",
+                "Choose another port with --port, or end what uses this one.",
+            ) from error
+        bound: int = self._runner.addresses[0][1]
+        return bound
+
+    async def stop(self) -> None:
+        """Take no more connections, let running requests finish within the drain time, close the rest."""
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            with suppress(asyncio.TimeoutError):
+                await runner.cleanup()
+
+    @web.middleware
+    async def _refuse_when_draining(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._is_draining() and not request.path.startswith(("/healthz", "/readyz", "/metrics")):
+            response = error_response(
+                ShowgroundError("not_ready", "this host is stopping", request.path, "Ask another host.", retry_after=1)
+            )
+            response.force_close()
+            return response
+        return await handler(request)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in API_HEADERS.items():
+        response.headers.setdefault(name, value)
