@@ -177,9 +177,10 @@ class HostHooks:
         """Clean up after AppUninstall has been handled or given up."""
 
     @hookspec
-    def context(self, invocation: Invocation, extend: Extend, providers: Providers) -> None:
+    def context(self, invocation: Invocation, app: AppVersion, extend: Extend, providers: Providers) -> None:
         """Add members to the context object: `extend("greeter", {"hello": hello})`. Called at an invocation's first
-        capability call, so that invocations that use none pay nothing."""
+        capability call, so that invocations that use none pay nothing. *app* is the version that runs, with all that it
+        registered."""
 
     @hookspec
     def routes(self, router: Router, providers: Providers) -> None:

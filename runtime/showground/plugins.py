@@ -219,8 +219,8 @@ class Plugins:
                 "plugin_error", f"plugin {plugin!r} failed in {hook}: {error!r}", "plugins"
             ) from error
 
-    def context(self, invocation: Invocation, extend: Extend) -> None:
-        for _ in self._each("context", invocation=invocation, extend=extend, providers=self.provider):
+    def context(self, invocation: Invocation, app: AppVersion, extend: Extend) -> None:
+        for _ in self._each("context", invocation=invocation, app=app, extend=extend, providers=self.provider):
             pass
 
     def routes(self, router: Router) -> None:
