@@ -106,15 +106,33 @@ class Subscribed:
     """True when *since* was given and every message after it has been passed to `deliver`, once, in order."""
 
 
+class RealtimeLimits(Frozen, frozen=True, kw_only=True):
+    """What one installation may use, and what every client is told in its hello."""
+
+    messages_per_s: int = 100
+    """Messages accepted in any one second, over all channels and hosts."""
+    message_bytes: int = 1024 * 1024
+    channels: int = 5
+    """Channels with history at one time."""
+
+
 class Subscription(Protocol):
     @property
     def start(self) -> Subscribed: ...
+
+    @property
+    def position(self) -> Position:
+        """Of the last message that was delivered, or where the channel stood when nothing was; moves on after a gap."""
+        ...
 
     async def close(self) -> None: ...
 
 
 class Realtime(Protocol):
     """Channels of an installation. Order per channel; at most once to a connected subscriber, exactly once within history."""
+
+    @property
+    def limits(self) -> RealtimeLimits: ...
 
     async def publish(self, installation: InstallationId, channel: str, data: bytes) -> Position:
         """Append to the channel's history and send to every subscriber on every host, in one atomic step.
@@ -142,7 +160,10 @@ class Realtime(Protocol):
     async def history(
         self, installation: InstallationId, channel: str, since: Position | None = None, limit: int = 100
     ) -> tuple[Sequence[Message], Subscribed]:
-        """Messages after *since* (or the newest *limit*), oldest first."""
+        """The first *limit* messages after *since* (or the newest *limit*), oldest first, and where the channel stands.
+
+        With *since* and not `recovered`, there are none: never a part. More follow while the last one is before the position.
+        """
         ...
 
     async def channels(self, installation: InstallationId) -> Sequence[str]: ...

@@ -89,6 +89,16 @@ class Router(Protocol):
         """
         ...
 
+    def on_drain(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Have *end* awaited when the host begins to stop, before it waits for running requests: for long-lived answers
+        (WebSockets, event streams), which would otherwise be cut. It gets the host's drain time, then is cancelled."""
+        ...
+
+    def origin_allowed(self, request: web.Request) -> bool:
+        """Whether the page that sent *request* may open a WebSocket: no `Origin` header, our own, or one the operator listed.
+        Browsers apply no same-origin rule to WebSockets (RFC 6455 section 10.2), so every such handler asks this."""
+        ...
+
 
 class Session(Protocol):
     """What a command gets as `click.Context.obj`: the host's HTTP API, called synchronously, and the way to print.
