@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -12,7 +12,10 @@ from showground.keys import InstallationId
 InvocationKind = Literal["trigger", "job", "menu", "form", "view", "validate"]
 Overlap = Literal["allow", "skip", "queue"]
 Misfire = Literal["run_once", "skip", "all"]
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+if TYPE_CHECKING:
+    Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+else:
+    Json = Any  # msgspec 0.22 cannot decode into an alias that names itself; what it decodes is JSON anyway
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
