@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -11,7 +12,11 @@ from aiohttp import web
 from showground.errors import ShowgroundError
 from showground.web.auth import Handler, TokenCheck, guarded
 from showground.web.errors import error_response, errors
+from showground.web.origins import Origins
 
+log = logging.getLogger("showground.web")
+
+ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
 API_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -22,16 +27,18 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 class WebServer:
-    """One aiohttp application on one address. `route` is `hookspecs.Router`; give all routes before `start`."""
+    """One aiohttp application on one address. It is itself the `hookspecs.Router`; give all routes before `start`."""
 
-    def __init__(self, check: TokenCheck, is_draining: Callable[[], bool]) -> None:
+    def __init__(self, check: TokenCheck, origins: Origins, is_draining: Callable[[], bool]) -> None:
         self._check = check
+        self._origins = origins
         self._is_draining = is_draining
-        self._app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors, self._refuse_when_draining])
+        self._app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors])
         self._app.on_response_prepare.append(_add_headers)
+        self._ends: list[Callable[[], Awaitable[None]]] = []
         self._runner: web.AppRunner | None = None
 
-    def route(
+    def __call__(
         self,
         method: str,
         path: str,
@@ -39,7 +46,14 @@ class WebServer:
         scope: str | None,
     ) -> None:
         served: Handler = handler if scope is None else guarded(handler, scope, self._check)
-        self._app.router.add_route(method, path, served)
+        always = path in ALWAYS_ANSWERED
+        self._app.router.add_route(method, path, served if always else self._unless_draining(served))
+
+    def on_drain(self, end: Callable[[], Awaitable[None]]) -> None:
+        self._ends.append(end)
+
+    def origin_allowed(self, request: web.Request) -> bool:
+        return self._origins.permits(request)
 
     async def start(self, listen: str, port: int, drain_s: float) -> int:
         """Listen; returns the port. Raises `misconfigured` when the address cannot be had."""
@@ -59,6 +73,15 @@ class WebServer:
         bound: int = self._runner.addresses[0][1]
         return bound
 
+    async def drain(self, drain_s: float) -> None:
+        """End long-lived answers, each owner in its own way, within *drain_s* seconds."""
+        ending = [asyncio.create_task(_ended(end), name="web: drain") for end in self._ends]
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=drain_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
     async def stop(self) -> None:
         """Take no more connections, let running requests finish within the drain time, close the rest."""
         if self._runner is not None:
@@ -66,15 +89,26 @@ class WebServer:
             with suppress(asyncio.TimeoutError):
                 await runner.cleanup()
 
-    @web.middleware
-    async def _refuse_when_draining(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._is_draining() and not request.path.startswith(("/healthz", "/readyz", "/metrics")):
-            response = error_response(
-                ShowgroundError("not_ready", "this host is stopping", request.path, "Ask another host.", retry_after=1)
-            )
-            response.force_close()
-            return response
-        return await handler(request)
+    def _unless_draining(self, handler: Handler) -> Handler:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            if self._is_draining():
+                response = error_response(
+                    ShowgroundError(
+                        "not_ready", "this host is stopping", request.path, "Ask another host.", retry_after=1
+                    )
+                )
+                response.force_close()
+                return response
+            return await handler(request)
+
+        return serve
+
+
+async def _ended(end: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await end()
+    except Exception:
+        log.exception("a long-lived answer could not be ended properly")
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
