@@ -240,6 +240,37 @@ class Scheduler(Protocol):
         ...
 
 
+# --- community -------------------------------------------------------------------------------------------------------
+
+
+class LivePost(Frozen, frozen=True, kw_only=True):
+    """What the host must know of an interactive post to show it: whose it is, and what its app stored with it."""
+
+    id: str
+    """`t3_…`, as in Devvit."""
+    installation: InstallationId
+    post_type: str
+    data: bytes = b"null"
+    """JSON that the app gave to `submit_post(post_data=…)`; passed to the worker as it is."""
+
+
+class Member(Frozen, frozen=True, kw_only=True):
+    """A signed-in person as apps see one."""
+
+    id: str
+    """`t2_…`, as in Devvit."""
+    name: str
+    is_moderator: bool = False
+
+
+class Community(Protocol):
+    """Where posts and people come from: the built-in community, or an operator's own forum in its place."""
+
+    async def live_post(self, post_id: str) -> LivePost | None: ...
+
+    async def member(self, community: str, user_id: str) -> Member | None: ...
+
+
 # --- what the host offers to providers -------------------------------------------------------------------------------
 
 Enqueued = Literal["new", "duplicate", "skipped"]
@@ -261,6 +292,7 @@ class Deliveries(Protocol):
 KEY_VALUE: CapabilityKey[KeyValue] = CapabilityKey("redis_kv")
 REALTIME: CapabilityKey[Realtime] = CapabilityKey("realtime")
 SCHEDULER: CapabilityKey[Scheduler] = CapabilityKey("scheduler")
+COMMUNITY: CapabilityKey[Community] = CapabilityKey("community")
 
 Provider = AbstractAsyncContextManager
 """What `build` returns: entered once at start, left at stop, in reverse order."""
