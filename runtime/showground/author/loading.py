@@ -1,0 +1,174 @@
+"""Loads a bundle: imports its code, asks it what it registers, checks all of it, and is ready to run its handlers.
+
+Happens in a worker, never in the host. Several bundles may be loaded in one process, as tests do.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from showground.author.collection import Collection, loading
+from showground.author.handling import call_handler, call_together, encode_result, read_event
+from showground.author.hooks import gather
+from showground.author.modules import BundleModules
+from showground.author.places import Places
+from showground.author.registration import Handlers, Registrar
+from showground.bundle.manifest import Manifest
+from showground.context.call import Call
+from showground.context.context import Context
+from showground.errors import Problem, ShowgroundError
+from showground.model import Invocation, Registration
+
+
+class LoadedBundle:
+    """A bundle whose code was imported and found free of faults. A context manager: leaving it forgets the modules."""
+
+    def __init__(
+        self,
+        modules: BundleModules,
+        module: ModuleType,
+        manifest: Manifest,
+        registration: Registration,
+        handlers: Handlers,
+    ) -> None:
+        self.manifest = manifest
+        self.module = module
+        """The entry module, for tests that call a function of it directly."""
+        self.registration = registration
+        self.handlers = handlers
+        self._modules = modules
+
+    async def run(self, invocation: Invocation, payload: bytes, call: Call) -> bytes:
+        """Run what *invocation* names and return its result.
+
+        | kind | payload | result |
+        |---|---|---|
+        | trigger | JSON of the event's data | JSON of what the handler returned; a list for several handlers |
+        | job | JSON `{"name", "data"}` | JSON of what the handler returned |
+        | menu | JSON `{"location", "targetId"}` | JSON `{"effects": […]}` |
+        | form | JSON `{"values": {…}}` | JSON `{"effects": […]}` |
+        | validate | JSON `{"value", "isEditing"}` | JSON `{"error": text or null}` |
+        | view | see docs/view-protocol.md | see there |
+
+        Raises what the handler raised, unchanged; `not_found` when the bundle has no such handler.
+        """
+        match invocation.kind:
+            case "trigger":
+                handlers = self._find(self.handlers.triggers, invocation)
+                context = Context(invocation, call, self.asset_names)
+                result = await call_together(handlers, payload, invocation.name, context)
+                return encode_result(result, f"the handler of {invocation.name}")
+            case "job":
+                context = Context(invocation, call, self.asset_names)
+                handler = self._find(self.handlers.jobs, invocation)
+                result = await call_handler(handler, read_event(payload, "job", invocation.name), context)
+                return encode_result(result, f"the job {invocation.name}")
+            case "menu" | "form":
+                return await self._interact(invocation, payload, call)
+            case "validate":
+                validator = self._find(self.handlers.validators, invocation)
+                event = read_event(payload, "validate", invocation.name)
+                error = await call_handler(validator, event, Context(invocation, call, self.asset_names))
+                return msgspec.json.encode({"error": None if error is None else str(error)})
+            case "view":
+                answer: bytes = await self.views.handle(invocation, payload, call)
+                return answer
+
+    async def _interact(self, invocation: Invocation, payload: bytes, call: Call) -> bytes:
+        if invocation.kind == "menu":
+            handler = self._find(self.handlers.menu_items, invocation).on_press
+        else:
+            handler = self._find(self.handlers.forms, invocation).on_submit
+        ui = importlib.import_module("showground.context.ui").Ui(self.handlers.forms)
+        event = read_event(payload, invocation.kind, invocation.name)
+        await call_handler(handler, event, Context(invocation, call, self.asset_names, ui))
+        return msgspec.json.encode({"effects": ui.effects})
+
+    @functools.cached_property
+    def views(self) -> Any:
+        """Keeps the views of the app's posts; imported at the first, because most workers never draw."""
+        return importlib.import_module("showground.ui.session").Views(self)
+
+    @functools.cached_property
+    def asset_names(self) -> frozenset[str]:
+        """Paths below the assets folder."""
+        folder = self._modules.folder / self.manifest.assets
+        return frozenset(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+    @staticmethod
+    def _find(known: Any, invocation: Invocation) -> Any:
+        try:
+            return known[invocation.name]
+        except KeyError:
+            raise ShowgroundError(
+                "not_found",
+                f"The app has no {invocation.kind} {invocation.name}",
+                f"{invocation.app} {invocation.app_version}",
+                f"It has {', '.join(known) or 'none'}.",
+            ) from None
+
+    def close(self) -> None:
+        """Forget the bundle's modules. Idempotent."""
+        self._modules.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load_bundle(folder: Path, manifest: Manifest) -> LoadedBundle:
+    """Import the bundle in *folder* and check everything that it registers.
+
+    Raises `bundle_invalid` with every fault in `details`, or, unchanged, what the bundle's own code raised while it was imported.
+    """
+    folder = folder.resolve()
+    places = Places(folder)
+    problems: list[Problem] = []
+    modules = BundleModules(folder)
+    collection = Collection()
+    modules.open()
+    try:
+        with loading(collection):
+            module = _import(modules, manifest.entry, places)
+            found = gather(module, collection, places, problems)
+        registration, handlers = Registrar(manifest, places, problems).build(found)
+        if problems:
+            raise ShowgroundError("bundle_invalid", "The bundle has faults", manifest.name, details=tuple(problems))
+    except BaseException:
+        modules.close()
+        raise
+    return LoadedBundle(modules, module, manifest, registration, handlers)
+
+
+def _import(modules: BundleModules, entry: str, places: Places) -> ModuleType:
+    if not (modules.folder / entry).is_file():
+        raise _invalid(entry, "the entry does not exist", "Create it, or name another one as entry in app.json.")
+    try:
+        return modules.load(entry)
+    except SyntaxError as error:
+        raise _invalid(places.of_error(error) or entry, f"{type(error).__name__}: {error.msg}", "") from error
+    except ModuleNotFoundError as error:
+        name = (error.name or "").removeprefix(f"{modules.package}.")
+        raise _invalid(
+            places.of_error(error) or entry,
+            f"there is no module {name}",
+            "Workers have the standard library and showground; put other modules into the bundle.",
+        ) from error
+    except SystemExit as error:
+        raise ShowgroundError(
+            "app_load_failed", "the bundle called sys.exit while it was imported", places.of_error(error) or entry
+        ) from error
+
+
+def _invalid(where: str, message: str, remedy: str) -> ShowgroundError:
+    return ShowgroundError("bundle_invalid", "The bundle has faults", where, details=(Problem(where, message, remedy),))
