@@ -231,7 +231,7 @@ class Installations:
                 self._by_community.pop(community, None)
             listening: dict[str, list[Installation]] = defaultdict(list)
             for installation in members[community]:
-                for trigger in installation.version.registration.triggers:
-                    listening[trigger.event].append(installation)
+                for event in {trigger.event for trigger in installation.version.registration.triggers}:
+                    listening[event].append(installation)
             for event, installations in listening.items():
-                self._subscribers[community, event] = tuple(dict.fromkeys(installations))
+                self._subscribers[community, event] = tuple(installations)
