@@ -1,0 +1,134 @@
+"""Capability calls: what an app may call, checked on the host's side, whatever the worker says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from showground.errors import ShowgroundError
+from showground.hookspecs import Extend, Method
+from showground.model import AppVersion, Invocation
+
+log = logging.getLogger("showground.broker")
+
+CALLS_IN_FLIGHT = 64
+"""Capability calls of one invocation at once; the next is refused with `overloaded`."""
+
+
+class ContextSource(Protocol):
+    """Asks every plugin's `context` hook; `showground.plugins.Plugins` is one."""
+
+    def context(self, invocation: Invocation, app: AppVersion, extend: Extend) -> None: ...
+
+
+class Session:
+    """The capability calls of one invocation. Its members are asked for at the first call."""
+
+    __slots__ = ("_app", "_invocation", "_members", "_open", "_source")
+
+    def __init__(self, source: ContextSource, invocation: Invocation, app: AppVersion) -> None:
+        self._source = source
+        self._invocation = invocation
+        self._app = app
+        self._members: dict[str, tuple[Mapping[str, Method], str | None]] | None = None
+        self._open = 0
+
+    async def call(self, member: str, method: str, args: Sequence[object]) -> object:
+        """`context.<member>.<method>(*args)`. Raises `ShowgroundError` only:
+
+        `not_found` (no such member or method), `not_configured`, `overloaded` (64 calls are open), what the plugin raised
+        as `ShowgroundError`, and `plugin_error` for anything else; its details are in the host's log only.
+        """
+        members = self._members
+        if members is None:
+            members = self._members = self._collect()
+        try:
+            methods, needs = members[member]
+            function = methods[method]
+        except (KeyError, TypeError):
+            raise ShowgroundError(
+                "not_found",
+                f"the context has no {member}.{method}",
+                f"context.{member}",
+                "Check the spelling, and that the plugin which adds it is installed on this host.",
+            ) from None
+        if needs is not None and needs not in self._app.registration.capabilities:
+            raise not_configured(needs)
+        if self._open >= CALLS_IN_FLIGHT:
+            raise ShowgroundError(
+                "overloaded",
+                f"{CALLS_IN_FLIGHT} capability calls of this invocation are open already",
+                f"context.{member}.{method}",
+                "Await some of them first.",
+                retry_after=0.1,
+            )
+        self._open += 1
+        try:
+            return await function(*args)
+        except ShowgroundError:
+            raise
+        except Exception as error:
+            log.exception("context.%s.%s failed for %s", member, method, self._invocation.installation)
+            raise failed(member, method, function) from error
+        finally:
+            self._open -= 1
+
+    def _collect(self) -> dict[str, tuple[Mapping[str, Method], str | None]]:
+        members: dict[str, tuple[Mapping[str, Method], str | None]] = {}
+
+        def extend(member: str, methods: Mapping[str, Method], needs: str | None = None) -> None:
+            if member in members:
+                raise ShowgroundError(
+                    "plugin_error", f"two plugins add context.{member}", "plugins", "Disable one of them."
+                )
+            members[member] = (methods, needs)
+
+        try:
+            self._source.context(self._invocation, self._app, extend)
+        except ShowgroundError:
+            raise
+        except Exception as error:
+            log.exception("a plugin's context hook failed for %s", self._invocation.installation)
+            raise ShowgroundError("plugin_error", "a plugin failed to make the context", "plugins") from error
+        return members
+
+
+class Broker:
+    """Opens a session per invocation. Whoever opens it ends what is still running in it."""
+
+    def __init__(self, source: ContextSource) -> None:
+        self._source = source
+
+    def open(self, invocation: Invocation, app: AppVersion) -> Session:
+        return Session(self._source, invocation, app)
+
+
+def failed(member: str, method: str, function: Method) -> ShowgroundError:
+    plugin = (getattr(function, "__module__", None) or "unknown").partition(".")[0]
+    return ShowgroundError(
+        "plugin_error",
+        f"context.{member}.{method} failed in the plugin {plugin}; the host's log says how",
+        f"context.{member}.{method}",
+    )
+
+
+_LABELS = {
+    "redis": "Redis",
+    "reddit": "Reddit API",
+    "realtime": "Realtime",
+    "media": "MediaService",
+    "http": "HTTP",
+}
+
+
+def not_configured(needs: str) -> ShowgroundError:
+    """Devvit's own words where it has some (its plugin getters), in our spelling."""
+    if needs == "scheduler":
+        message = "Scheduler is not enabled. You can enable it by calling `Devvit.add_scheduler_job`"
+    elif needs == "settings":
+        message = "Settings must first be configured with `Devvit.add_settings` before they can be accessed"
+    else:
+        label = _LABELS.get(needs, needs)
+        message = f"{label} is not enabled. You can enable it by passing `{needs}=True` to `Devvit.configure`"
+    return ShowgroundError("not_configured", message, f"context.{needs}")

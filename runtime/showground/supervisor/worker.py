@@ -1,0 +1,421 @@
+"""One worker process as the host sees it: its socket, what runs in it, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from showground.clock import Clock
+from showground.errors import ShowgroundError
+from showground.keys import InstallationId
+from showground.model import AppVersion, Invocation, Registration
+from showground.supervisor import exits
+from showground.supervisor.broker import Broker, Session
+from showground.supervisor.logs import AppLog, OnLog, OutputPipe
+from showground.supervisor.policy import Policy
+from showground.supervisor.zygote import Zygote
+from showground.tasks import Tasks
+from showground.worker import frames, spawning
+from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
+
+CLOSED = "the host is stopping"
+EXPECTED = frozenset({CLOSED, "its start was given up", "it did not load"})
+"""Ends that are no fault of the app, or that were told already."""
+LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
+
+
+class Running:
+    """One call to a worker that is not answered yet: an invocation, or the load."""
+
+    __slots__ = ("calls", "cancelled_at", "deadline", "future", "invocation", "payload", "session", "worker")
+
+    def __init__(
+        self, invocation: Invocation | None, payload: bytes, future: asyncio.Future[Any], deadline: float
+    ) -> None:
+        self.invocation = invocation
+        self.payload = payload
+        self.future = future
+        self.deadline = deadline
+        """On the clock's monotonic time."""
+        self.cancelled_at: float | None = None
+        self.session: Session | None = None
+        self.calls: dict[int, asyncio.Task[None]] | None = None
+        self.worker: Worker | None = None
+        """None while it waits for one."""
+
+
+class Worker(Protocol):
+    """What a pool needs of a worker, be it a process or in the host."""
+
+    in_flight: int
+    idle_since: float
+    """On the clock's monotonic time, as is `started_at`."""
+    started_at: float
+
+    def run(self, running: Running) -> None: ...
+    def abandon(self, running: Running) -> None: ...
+    def check(self, now: float) -> None: ...
+    def drain(self) -> None: ...
+    def kill(self, reason: str) -> None: ...
+
+
+OnFree = Callable[[Worker], None]
+"""The worker has answered an invocation and could take another."""
+OnEnd = Callable[[Worker, str, bool], None]
+"""(worker, reason, whether it was meant to end)"""
+
+
+class ProcessWorker:
+    """A worker in a process of its own. Ends by itself (crash), by `drain`, or by `kill`; `on_end(reason)` tells it, once."""
+
+    def __init__(
+        self,
+        app: AppVersion,
+        zygote: Zygote,
+        broker: Broker,
+        clock: Clock,
+        policy: Policy,
+        tasks: Tasks,
+        on_log: OnLog,
+        on_free: OnFree,
+        on_end: OnEnd,
+    ) -> None:
+        self.app = app
+        self.in_flight = 0
+        self.started_at = self.idle_since = clock.monotonic()
+        self.pid: int | None = None
+        self.draining = False
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._zygote = zygote
+        self._broker = broker
+        self._clock = clock
+        self._policy = policy
+        self._tasks = tasks
+        self._log = AppLog(app, clock, on_log)
+        self._on_free = on_free
+        self._on_end = on_end
+        self._running: dict[int, Running] = {}
+        self._by_invocation: dict[str, Running] = {}
+        self._last = 0
+        self._number: int | None = None
+        self._doom: str | None = None
+        self._ready = False
+        self._channel: frames.Channel | None = None
+        self._output: OutputPipe | None = None
+
+    # --- start ---
+
+    async def start(self, level: spawning.Level, folder: Path) -> Registration:
+        """Fork, load the bundle, and return what it registered.
+
+        Raises `bundle_invalid`, or `app_load_failed` for everything else that the app is at fault for, or `not_ready`.
+        """
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._number, self.pid = await self._zygote.spawn(
+                level, str(folder), self.app.limits, theirs, write, self._exited
+            )
+        except BaseException:
+            ours.close()
+            os.close(read)
+            self._finish("it was not started")
+            raise
+        finally:
+            theirs.close()
+            os.close(write)
+        if self.ended.done():  # it died before we heard that it lives
+            ours.close()
+            os.close(read)
+            raise ShowgroundError("app_load_failed", f"the worker ended at once: {self.ended.result()}")
+        self._channel = frames.Channel(ours, self.app.limits.frame_bytes, self._receive, self._closed)
+        self._output = OutputPipe(read, self._log)
+        limit = self.app.limits.load_timeout_s
+        future = asyncio.get_running_loop().create_future()
+        load = Running(None, b"", future, self._clock.monotonic() + limit)
+        # sent without waiting for READY: it saves a turn, and the worker reads it when it can
+        self._call(load, "load", [self.app])
+        try:
+            answer = await future
+        except asyncio.CancelledError:
+            self.kill("its start was given up")
+            raise
+        except ShowgroundError as error:
+            self.kill("it did not load")
+            if error.code in ("app_load_failed", "bundle_invalid"):
+                raise
+            raise ShowgroundError(
+                "app_load_failed", f"{self.app.app} {self.app.version}: {error.message}", error.where
+            ) from error
+        try:
+            return msgspec.convert(answer, Registration)
+        except msgspec.ValidationError as error:
+            self._break_off(f"its registration does not fit: {error}")
+            raise ShowgroundError(
+                "app_load_failed", f"protocol error: its registration does not fit: {error}"
+            ) from None
+
+    # --- calls to the worker ---
+
+    def run(self, running: Running) -> None:
+        """Send one invocation; `running.future` gets its result. Raises `too_large` when its frame is over the limit."""
+        invocation = running.invocation
+        assert invocation is not None
+        self._call(running, "invoke", [invocation, running.payload])
+        self._by_invocation[invocation.id] = running
+        running.payload = b""
+        running.worker = self
+        self.in_flight += 1
+
+    def _call(self, running: Running, method: str, params: list[object]) -> None:
+        assert self._channel is not None
+        self._last = number = self._last + 1
+        data = frames.encode([CALL, number, method, params], self.app.limits.frame_bytes)
+        at_once = not self._running
+        self._running[number] = running
+        self._channel.send(data, at_once)
+
+    def abandon(self, running: Running) -> None:
+        """Nobody waits for *running* any more: cancel it. Its slot is free once the worker has answered."""
+        if running.cancelled_at is None:
+            self._cancel(running, self._clock.monotonic())
+
+    def _cancel(self, running: Running, now: float) -> None:
+        running.cancelled_at = now
+        if self._channel is None:
+            return
+        for number, candidate in self._running.items():
+            if candidate is running:
+                self._channel.send(frames.encode([CANCEL, number], 64), at_once=True)
+                return
+
+    def check(self, now: float) -> None:
+        """Enforce the deadlines; called every tick."""
+        late = [r for r in self._running.values() if now >= r.deadline or r.cancelled_at is not None]
+        for running in late:
+            if running.cancelled_at is None:
+                self._cancel(running, now)
+            elif now >= running.cancelled_at + self._policy.grace_s:
+                self.kill("past its deadline")
+                return
+
+    # --- frames from the worker ---
+
+    def _receive(self, frame: frames.Frame) -> None:
+        kind = frame[0]
+        if kind == CALL:
+            self._capability(frame)
+        elif kind == REPLY:
+            _, number, value = frame
+            self._answered(number, value, None)
+        elif kind == ERROR:
+            _, number, body = frame
+            if number is None:
+                raise ShowgroundError("protocol_error", f"it gave up: {ShowgroundError.from_json(body).message[:200]}")
+            self._answered(number, None, ShowgroundError.from_json(body))
+        elif kind == LOG:
+            self._logged(frame)
+        elif kind == CANCEL:
+            self._cancel_capability(frame[1])
+        elif kind == READY:
+            if frame[1] != frames.PROTOCOL:
+                raise ShowgroundError("protocol_error", f"it speaks version {frame[1]!r}, not {frames.PROTOCOL}")
+            self._ready = True
+        else:
+            raise ShowgroundError("protocol_error", f"a frame of the unknown kind {kind!r}")
+
+    def _answered(self, number: int, value: object, error: ShowgroundError | None) -> None:
+        if not self._ready:
+            raise ShowgroundError("protocol_error", "an answer before READY")
+        running = self._running.pop(number, None)
+        if running is None:
+            raise ShowgroundError("protocol_error", f"an answer to call {number!r}, which is not open")
+        invocation = running.invocation
+        if invocation is not None:
+            del self._by_invocation[invocation.id]
+            if running.calls:
+                self._end_calls(running)
+            self.in_flight -= 1
+            self.idle_since = self._clock.monotonic()
+            if error is None and type(value) is not bytes:
+                raise ShowgroundError("protocol_error", "the result of an invocation is not bytes")
+        future = running.future
+        if not future.done():
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+        if invocation is not None:
+            self._on_free(self)
+
+    def _logged(self, frame: frames.Frame) -> None:
+        _, invocation, level, stream, text, at_ms = frame
+        if not (
+            isinstance(text, str)
+            and isinstance(stream, str)
+            and isinstance(at_ms, int)
+            and (invocation is None or isinstance(invocation, str))
+        ):
+            raise ShowgroundError("protocol_error", "a log frame of the wrong shape")
+        running = self._by_invocation.get(invocation) if invocation is not None else None
+        known = running.invocation if running is not None else None
+        self._log.line(
+            known.installation if known is not None else None,
+            known.id if known is not None else None,
+            level if level in LEVELS else "info",
+            stream if stream in ("stdout", "stderr", "logging", "traceback") else "output",
+            text,
+            at_ms,
+        )
+
+    # --- capability calls ---
+
+    def _capability(self, frame: frames.Frame) -> None:
+        _, number, method, params = frame
+        if method != "capability":
+            raise ShowgroundError("protocol_error", f"a call of {method!r}")
+        invocation_id, member, name, args = params
+        if type(args) is not list or type(number) is not int:
+            raise ShowgroundError("protocol_error", "a capability call of the wrong shape")
+        running = self._by_invocation.get(invocation_id)
+        if running is None or running.invocation is None:
+            gone = ShowgroundError(
+                "not_found",
+                "the invocation is not running (any more) in this worker",
+                "invocation",
+                "Await everything that a handler starts before it returns.",
+            )
+            self._send([ERROR, number, gone.to_json()["error"]])
+            return
+        if running.session is None:
+            running.session = self._broker.open(running.invocation, self.app)
+            running.calls = {}
+        assert running.calls is not None
+        if number in running.calls:
+            raise ShowgroundError("protocol_error", f"two open calls with the number {number}")
+        running.calls[number] = self._tasks.start(
+            "capability", self._serve(running, running.session, number, member, name, args)
+        )
+
+    async def _serve(
+        self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]
+    ) -> None:
+        try:
+            answer: list[object] = [REPLY, number, await session.call(member, method, args)]
+        except ShowgroundError as error:
+            answer = [ERROR, number, error.to_json()["error"]]
+        finally:
+            if running.calls is not None:
+                running.calls.pop(number, None)
+        try:
+            self._send(answer)
+        except ShowgroundError as error:
+            error.message = f"the answer of context.{member}.{method} is too large: {error.message}"
+            self._send([ERROR, number, error.to_json()["error"]])
+        except TypeError:
+            text = f"context.{member}.{method} answered with what cannot be sent"
+            self._send([ERROR, number, ShowgroundError("plugin_error", text).to_json()["error"]])
+
+    def _cancel_capability(self, number: object) -> None:
+        for running in self._running.values():
+            if running.calls:
+                task = running.calls.get(number)  # type: ignore[call-overload]  # whatever was sent is only looked up
+                if task is not None:
+                    task.cancel()
+                    return
+
+    def _end_calls(self, running: Running) -> None:
+        calls, running.calls = running.calls, None
+        for task in (calls or {}).values():
+            task.cancel()
+
+    def _send(self, frame: list[object]) -> None:
+        if self._channel is not None:
+            self._channel.send(frames.encode(frame, self.app.limits.frame_bytes), at_once=len(self._running) == 1)
+
+    # --- end ---
+
+    def drain(self) -> None:
+        """Let it finish what runs and end; no further invocation may be sent."""
+        self.draining = True
+        if self._channel is not None:
+            self._channel.send(frames.encode([DRAIN], 64), at_once=True)
+
+    def kill(self, reason: str) -> None:
+        """SIGKILL to all of its processes. *reason* is what `on_end` tells."""
+        if self.ended.done():
+            return
+        if self._doom is None:
+            self._doom = reason
+        if self._number is not None:
+            self._zygote.kill(self._number)
+
+    def _closed(self, fault: str | None) -> None:
+        """The channel has closed: by the worker, or because of what it sent."""
+        if fault is not None:
+            self._break_off(fault)
+        else:
+            # usually it is ending, and the exit that is reported says why; then this changes nothing
+            self.kill("protocol error: it closed its socket" if not self.draining else "drained")
+
+    def _break_off(self, fault: str) -> None:
+        self.kill(f"protocol error: {fault}")
+
+    def _exited(self, exited: spawning.Exited | None) -> None:
+        self._finish(exits.reason(exited, self._doom, self.app.limits))
+
+    def _finish(self, reason: str) -> None:
+        if self.ended.done():
+            return
+        self.ended.set_result(reason)
+        if self._channel is not None:
+            self._channel.close()
+        if self._output is not None:
+            self._output.close()
+        expected = self.draining or self._doom in EXPECTED
+        running, self._running = list(self._running.values()), {}
+        self._by_invocation.clear()
+        self.in_flight = 0
+        hit: set[InstallationId] = set()
+        for call in running:
+            if call.invocation is not None:
+                hit.add(call.invocation.installation)
+                self._end_calls(call)
+            if not call.future.done():
+                call.future.set_exception(self._verdict(call, reason))
+        if not expected:
+            said = f"the worker of {self.app.app} {self.app.version} ended: {reason}"
+            targets: list[InstallationId | None] = [*sorted(hit)] or [None]
+            for installation in targets:
+                self._log.host(installation, "error", said)
+        self._on_end(self, reason, expected)
+
+    def _verdict(self, call: Running, reason: str) -> ShowgroundError:
+        name = f"{self.app.app} {self.app.version}"
+        if call.invocation is None:
+            if call.cancelled_at is not None:
+                reason = f"it took longer than {self.app.limits.load_timeout_s:g} s"
+            return ShowgroundError("app_load_failed", f"{name} could not be loaded: {reason}", call_where(reason))
+        if call.cancelled_at is not None:
+            return ShowgroundError(
+                "deadline_exceeded",
+                f"the handler ran past its deadline of {call.invocation.timeout_s:g} s and its worker was ended",
+                f"{call.invocation.kind} {call.invocation.name}",
+            )
+        code = "protocol_error" if reason.startswith("protocol error") else "worker_died"
+        return ShowgroundError(
+            code,
+            f"the worker of {name} ended: {reason}",
+            f"{call.invocation.kind} {call.invocation.name}",
+            retry_after=self._policy.backoff_s,
+        )
+
+
+def call_where(reason: str) -> str:
+    return "memory" if reason.startswith("out of memory") else "import"
