@@ -19,11 +19,11 @@ from showground.author.hooks import gather
 from showground.author.modules import BundleModules
 from showground.author.places import Places
 from showground.author.registration import Handlers, Registrar
-from showground.bundle.manifest import Manifest
+from showground.bundle.manifest import Manifest, trusted_manifest
 from showground.context.call import Call
 from showground.context.context import Context
 from showground.errors import Problem, ShowgroundError
-from showground.model import Invocation, Registration
+from showground.model import AppVersion, Invocation, Registration
 
 
 class LoadedBundle:
@@ -126,11 +126,12 @@ class LoadedBundle:
         self.close()
 
 
-def load_bundle(folder: Path, manifest: Manifest) -> LoadedBundle:
-    """Import the bundle in *folder* and check everything that it registers.
+def load_bundle(folder: Path, app: Manifest | AppVersion | None = None) -> LoadedBundle:
+    """Import the bundle in *folder* and check everything that it registers. *app* may give its manifest; else it is read.
 
     Raises `bundle_invalid` with every fault in `details`, or, unchanged, what the bundle's own code raised while it was imported.
     """
+    manifest = app if isinstance(app, Manifest) else trusted_manifest(folder)
     folder = folder.resolve()
     places = Places(folder)
     problems: list[Problem] = []
