@@ -83,6 +83,16 @@ class Installations:
         """Every installation, by id."""
         return [self._records[key].installation for key in sorted(self._records)]
 
+    async def users(self, app: str, version: str) -> Sequence[str]:
+        """Ids of the installations that run this version, or return to it by a rollback; read from Redis, not from the mirror."""
+        await self.refresh()
+        return [
+            key
+            for key, record in sorted(self._records.items())
+            if record.installation.app == app
+            and (record.installation.version.version == version or version in record.history[-1:])
+        ]
+
     def on_change(self, callback: Callable[[Change], None]) -> None:
         """Call *callback* on the loop after each change that reaches this host; it must not block.
 

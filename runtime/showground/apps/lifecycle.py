@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from showground.apps.installations import Installations
 from showground.apps.journal import Journal
-from showground.apps.records import HISTORY, InstallationRecord, Lease, Step, StepKind
+from showground.apps.records import HISTORY, InstallationRecord, Lease, Step, StepKind, Veto
 from showground.clock import Clock
-from showground.errors import Problem, ShowgroundError
+from showground.errors import ShowgroundError
 from showground.keys import InstallationId, installation_id
 from showground.model import AppVersion, Installation, Json
 
@@ -57,10 +57,6 @@ class EmitTo(Protocol):
         With *wait_s*, return when it has been handled, given up, or *wait_s* seconds have passed, whichever is first.
         """
         ...
-
-
-Veto = Callable[[AppVersion], Sequence[Problem]]
-"""What plugins and the host have against a version here and now; an empty answer grants it."""
 
 
 class Lifecycle:
@@ -333,7 +329,7 @@ class Lifecycle:
         return lease.record
 
     def _refuse_vetoed(self, version: AppVersion, code: str) -> None:
-        problems = self._veto(version)
+        problems = self._veto(version, version.registration)
         if problems:
             raise ShowgroundError(
                 code,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+from showground.errors import Problem
 from showground.keys import InstallationId
-from showground.model import AppVersion, Frozen, Installation
+from showground.model import AppVersion, Frozen, Installation, Registration
+
+Veto = Callable[[AppVersion, Registration], Sequence[Problem]]
+"""What plugins have against a version here and now; an empty answer grants it. Asked at upload, install and rollback."""
 
 HISTORY = 20
 """How many earlier versions an installation remembers, for rollback."""

@@ -1,0 +1,276 @@
+"""Values of settings: typed, checked, with defaults; those of one installation and those that all of an app's share.
+
+Devvit reads app-wide values as text, so that its `"false"` becomes true. Here a value has its type from the moment it is
+set: what does not fit its field is refused, and nothing is converted when it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+import jsonschema
+import msgspec
+
+from showground.apps.secrets import SecretBox
+from showground.errors import Problem, ShowgroundError
+from showground.keys import KeySpace
+from showground.model import AppVersion, Frozen, Installation, Json, SettingSpec
+from showground.ops.redaction import Redactor
+from showground.redis.api import Redis, Script
+
+MAX_BYTES = 2048
+"""Of one value, as in Devvit."""
+
+SettingScope = Literal["installation", "app"]
+
+Validate = Callable[[Installation, str, Json], Awaitable[str | None]]
+"""Ask the app's own `on_validate` for a field, as an invocation of kind `validate`: None, or what is wrong with the value."""
+
+_CHANGE = Script("""
+local unset = tonumber(ARGV[1])
+for i = 2, unset + 1 do redis.call('HDEL', KEYS[1], ARGV[i]) end
+for i = unset + 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+""")
+
+
+class ShownSetting(Frozen, frozen=True, kw_only=True):
+    """One field as operators see it; the value of a secret is never shown again."""
+
+    name: str
+    label: str
+    type: str
+    scope: SettingScope
+    is_secret: bool
+    is_set: bool
+    value: Json = None
+    default: Json = None
+    help_text: str = ""
+    group: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+
+class AppSettings:
+    """Reads and writes values. Every read comes from Redis: a change holds for the next invocation on every host."""
+
+    def __init__(self, redis: Redis, keys: KeySpace, box: SecretBox, redactor: Redactor, validate: Validate) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._box = box
+        self._redactor = redactor
+        self._validate = validate
+
+    async def get_all(self, installation: Installation) -> dict[str, Json]:
+        """What the app sees: defaults, then the installation's values, then the app's, which win. Secrets in the clear.
+
+        A field without value and default is absent; a select is a list in any case.
+        """
+        specs = installation.version.registration.settings
+        own, shared = await self._redis.pipeline(
+            [
+                ("HGETALL", self._own_key(installation)),
+                ("HGETALL", self._shared_key(installation.app)),
+            ]
+        )
+        values: dict[str, Json] = {}
+        for spec in specs:
+            stored = _pairs(shared if spec.scope == "app" else own).get(spec.name)
+            value = self._read(installation.app, spec, stored)
+            if value is None:
+                value = _default(spec)
+            if value is not None:
+                values[spec.name] = value
+        return values
+
+    async def get(self, installation: Installation, name: str) -> Json:
+        """One value, or None when it has none. Raises `not_found` for a field that the app did not add."""
+        if all(spec.name != name for spec in installation.version.registration.settings):
+            raise ShowgroundError(
+                "not_found",
+                f"{installation.app} has no setting {name!r}",
+                "settings",
+                "Add it with Devvit.add_settings or in app.json.",
+            )
+        return (await self.get_all(installation)).get(name)
+
+    async def shown(
+        self, version: AppVersion, scope: SettingScope, installation: Installation | None
+    ) -> Sequence[ShownSetting]:
+        """The fields of one scope, in the order of their registration, for an operator."""
+        key = self._shared_key(version.app) if scope == "app" else self._own_key(_needed(installation))
+        stored = _pairs(await self._redis.call("HGETALL", key))
+        shown = []
+        for spec in version.registration.settings:
+            if spec.scope != scope:
+                continue
+            value = None if spec.is_secret else self._read(version.app, spec, stored.get(spec.name))
+            shown.append(
+                ShownSetting(
+                    name=spec.name,
+                    label=spec.label,
+                    type=spec.type,
+                    scope=scope,
+                    is_secret=spec.is_secret,
+                    is_set=spec.name in stored,
+                    value=value,
+                    default=None if spec.is_secret else _default(spec),
+                    help_text=spec.help_text,
+                    group=spec.group,
+                    options=spec.options,
+                )
+            )
+        return shown
+
+    async def put(
+        self,
+        version: AppVersion,
+        scope: SettingScope,
+        changes: Mapping[str, Json],
+        installation: Installation | None,
+    ) -> None:
+        """Set fields, all or none; None unsets. Raises `invalid` with every fault, the app's own validators' included.
+
+        *installation* is whose values they are; for app-wide ones, any installation, whose worker runs the validators.
+        """
+        specs = {spec.name: spec for spec in version.registration.settings if spec.scope == scope}
+        problems: list[Problem] = []
+        values: dict[str, Json] = {}
+        for name, value in changes.items():
+            if name not in specs:
+                problems.append(
+                    Problem(name, f"is not a setting of {version.app} for this scope", f"Known: {', '.join(specs)}.")
+                )
+                continue
+            values[name] = _listed(specs[name], value)
+            problems.extend(_faults(specs[name], values[name]))
+        if not problems:
+            problems = await self._ask_app([(specs[n], v) for n, v in values.items()], installation, version)
+        if problems:
+            raise ShowgroundError("invalid", "these settings can't be saved", version.app, details=problems)
+        unset = [name for name, value in values.items() if value is None]
+        fields: list[str | bytes] = []
+        for name, value in values.items():
+            if value is not None:
+                fields += [name, self._write(version.app, specs[name], value)]
+        key = self._shared_key(version.app) if scope == "app" else self._own_key(_needed(installation))
+        await self._redis.run(_CHANGE, [key], [len(unset), *unset, *fields])
+
+    async def clear(self, installation: Installation) -> None:
+        """Forget the installation's own values; those that all share stay with the app."""
+        await self._redis.call("DEL", self._own_key(installation))
+
+    async def rotate(self, apps: Sequence[str]) -> int:
+        """Encrypt every secret of *apps* anew under the newest key; returns how many. Safe to repeat and to interrupt."""
+        count = 0
+        for app in apps:
+            key = self._shared_key(app)
+            for name, value in _pairs(await self._redis.call("HGETALL", key)).items():
+                sealed = msgspec.json.decode(value)
+                if isinstance(sealed, dict) and "sealed" in sealed:
+                    renewed = msgspec.json.encode({"sealed": self._box.reseal(sealed["sealed"])})
+                    # Only over the value that was read: somebody may set the secret at this moment.
+                    count += int(await self._redis.run(_SWAP, [key], [name, value, renewed]))
+        return count
+
+    # --- inside ---
+
+    def _own_key(self, installation: Installation) -> str:
+        return self._keys.of(installation.id, "settings")
+
+    def _shared_key(self, app: str) -> str:
+        return self._keys.host("app", app, "settings")
+
+    def _write(self, app: str, spec: SettingSpec, value: Json) -> bytes:
+        if not spec.is_secret:
+            return msgspec.json.encode(value)
+        self._redactor.learn(str(value))
+        return msgspec.json.encode({"sealed": self._box.seal(app, spec.name, str(value))})
+
+    def _read(self, app: str, spec: SettingSpec, stored: bytes | None) -> Json:
+        """The stored value, or None when there is none or an upgrade gave the field a type that it no longer fits."""
+        if stored is None:
+            return None
+        value: Json = msgspec.json.decode(stored)
+        sealed = value.get("sealed") if isinstance(value, dict) else None
+        if isinstance(sealed, str) != spec.is_secret:
+            return None
+        if isinstance(sealed, str):
+            value = self._box.open(app, spec.name, sealed)
+            self._redactor.learn(value)
+        return None if _faults(spec, value) else value
+
+    async def _ask_app(
+        self, values: Sequence[tuple[SettingSpec, Json]], installation: Installation | None, version: AppVersion
+    ) -> list[Problem]:
+        asked = [(spec, value) for spec, value in values if spec.has_validator]
+        if not asked:
+            return []
+        if installation is None:
+            raise ShowgroundError(
+                "conflict",
+                f"{version.app} checks {asked[0][0].name} with its own code, and is installed nowhere",
+                version.app,
+                "Install it in a community first.",
+            )
+        answers = await asyncio.gather(*(self._validate(installation, spec.name, value) for spec, value in asked))
+        return [Problem(spec.name, answer) for (spec, _), answer in zip(asked, answers, strict=True) if answer]
+
+
+_SWAP = Script("""
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+""")
+
+
+SettingType = Literal["string", "paragraph", "number", "boolean", "select"]
+
+
+def setting_schema(type: SettingType, options: Sequence[str] = (), multi_select: bool = False) -> dict[str, Any]:
+    """JSON Schema (2020-12) of one field's value; None, which unsets it, is dealt with before."""
+    if type == "select":
+        schema: dict[str, Any] = {"type": "array", "items": {"enum": list(options)}, "uniqueItems": True}
+        return schema if multi_select else {**schema, "maxItems": 1}
+    return {"type": "string" if type == "paragraph" else type}
+
+
+@lru_cache(maxsize=512)
+def _validator(type: SettingType, options: tuple[str, ...], multi_select: bool) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(setting_schema(type, options, multi_select))
+
+
+def _faults(spec: SettingSpec, value: Json) -> list[Problem]:
+    if value is None:
+        return []
+    validator = _validator(spec.type, tuple(value for _, value in spec.options), spec.multi_select)
+    # The value of a secret must not come back in a message.
+    problems = [
+        Problem(spec.name, f"must be a {spec.type}" if spec.is_secret else error.message)
+        for error in validator.iter_errors(value)
+    ]
+    if not problems and len(msgspec.json.encode(value)) > MAX_BYTES:
+        problems.append(Problem(spec.name, f"is larger than {MAX_BYTES} bytes"))
+    return problems
+
+
+def _listed(spec: SettingSpec, value: Json) -> Json:
+    return [value] if spec.type == "select" and isinstance(value, str) else value
+
+
+def _default(spec: SettingSpec) -> Json:
+    if spec.type == "select":
+        return [] if spec.default is None else _listed(spec, spec.default)
+    return spec.default
+
+
+def _pairs(reply: Any) -> dict[str, bytes]:
+    items = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    return {bytes(name).decode(): bytes(value) for name, value in items}
+
+
+def _needed(installation: Installation | None) -> Installation:
+    if installation is None:
+        raise ShowgroundError("internal", "the values of an installation were asked for without it", "settings")
+    return installation
