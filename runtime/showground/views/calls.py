@@ -1,0 +1,102 @@
+"""Calls of kind `view` to the worker: many views in one call, states only where the worker lacks them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from showground.capabilities import LivePost
+from showground.dispatch import InvokeRequest, Viewer
+from showground.errors import ShowgroundError
+from showground.model import Json
+from showground.views.records import ViewerIdentity, ViewReply, ViewRequest, ViewResult, decode_reply, encode_request
+from showground.views.view import View
+
+Invoke = Callable[[InvokeRequest], Awaitable[bytes]]
+
+NOBODY = ViewerIdentity()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one view of a call. Views that share a result share the object."""
+
+    result: ViewResult
+    rev: int
+
+
+class PostCalls:
+    """Calls for the views of one post."""
+
+    def __init__(self, post: LivePost, invoke: Invoke) -> None:
+        self._post = post
+        self._invoke = invoke
+        data: Json = msgspec.json.decode(post.data)
+        self._shown: Mapping[str, Json] = {"id": post.id, "data": data}
+
+    async def handle(self, views: Sequence[View], events: list[Mapping[str, Any]], full: bool = False) -> list[Answer]:
+        """One call for *views* (not empty), all with the same events; one answer for each, in order.
+
+        A worker that died is asked once more, with all states: its handlers run at least once. Raises what dispatch raises.
+        """
+        try:
+            answers = await self._call(views, events, full, with_state=[not v.cached for v in views])
+        except ShowgroundError as error:
+            if error.code not in ("worker_died", "protocol_error"):
+                raise
+            answers = await self._call(views, events, full, with_state=[True] * len(views))
+        lacking = [i for i, answer in enumerate(answers) if answer.result.need_state]
+        if lacking:
+            again = await self._call([views[i] for i in lacking], events, full, with_state=[True] * len(lacking))
+            for i, answer in zip(lacking, again, strict=True):
+                if answer.result.need_state:
+                    raise ShowgroundError(
+                        "protocol_error", "the worker asked twice for the state of a view", self._post.id
+                    )
+                answers[i] = answer
+        return answers
+
+    async def _call(
+        self, views: Sequence[View], events: list[Mapping[str, Any]], full: bool, with_state: Sequence[bool]
+    ) -> list[Answer]:
+        request = ViewRequest(
+            post=self._shown,
+            views=[v.input(state, full or v.stale) for v, state in zip(views, with_state, strict=True)],
+            events=events,
+        )
+        viewer = views[0].viewer if len(views) == 1 else NOBODY
+        env = views[0].env
+        raw = await self._invoke(
+            InvokeRequest(
+                installation=self._post.installation,
+                kind="view",
+                name=self._post.post_type,
+                payload=encode_request(request),
+                viewer=Viewer(
+                    user_id=viewer.id,
+                    username=viewer.name,
+                    is_moderator=viewer.moderator,
+                    locale=env.locale,
+                    timezone=env.timezone,
+                    color_scheme=env.color_scheme,
+                ),
+                post_id=self._post.id,
+            )
+        )
+        reply = self._checked(raw, len(views))
+        return [Answer(reply.results[index], rev) for index, rev in zip(reply.of, reply.revs, strict=True)]
+
+    def _checked(self, raw: bytes, count: int) -> ViewReply:
+        """The worker runs app code, so its replies are believed no further than they can be checked."""
+        try:
+            reply = decode_reply(raw)
+        except msgspec.DecodeError as error:
+            raise ShowgroundError(
+                "protocol_error", f"the worker's reply cannot be read: {error}", self._post.id
+            ) from None
+        if len(reply.of) != count or len(reply.revs) != count or not all(0 <= i < len(reply.results) for i in reply.of):
+            raise ShowgroundError("protocol_error", "the worker's reply does not fit its views", self._post.id)
+        return reply

@@ -1,0 +1,96 @@
+"""What the host and a worker say about views (docs/view-protocol.md), and what is kept of a view between two calls.
+
+`state`, `tree`, `patch`, `effects`, `answer` and `intervals` are bytes that the host stores and passes on, never reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from showground.keys import InstallationId
+from showground.model import Frozen, Json
+
+EVENTS_AT_ONCE = 128
+VIEWS_AT_ONCE = 1000
+
+
+class Env(Frozen, frozen=True, kw_only=True, omit_defaults=False):
+    """The viewer's surroundings; sizes in CSS pixels."""
+
+    width: int = 640
+    height: int = 320
+    scale: float = 1.0
+    font_scale: float = 1.0
+    color_scheme: Literal["light", "dark"] = "light"
+    locale: str = "en"
+    timezone: str = "UTC"
+
+
+class ViewerIdentity(Frozen, frozen=True, kw_only=True):
+    """Who looks; `id` None for somebody who is not signed in."""
+
+    id: str | None = None
+    name: str | None = None
+    moderator: bool = False
+
+
+class ViewInput(Frozen, frozen=True, kw_only=True):
+    id: str
+    rev: int
+    state: bytes | None
+    viewer: ViewerIdentity
+    env: Env
+    full: bool = False
+
+
+class ViewRequest(Frozen, frozen=True, kw_only=True):
+    post: Mapping[str, Json]
+    views: list[ViewInput]
+    events: list[Mapping[str, Any]]
+
+
+class ViewResult(Frozen, frozen=True, kw_only=True):
+    need_state: bool = False
+    answer: bytes | None = None
+    state: bytes | None = None
+    tree: bytes | None = None
+    patch: bytes | None = None
+    effects: bytes | None = None
+    channels: tuple[str, ...] | None = None
+    intervals: bytes | None = None
+    more: bool = False
+    errors: tuple[Mapping[str, Json], ...] = ()
+    own: bool = False
+
+
+class ViewReply(Frozen, frozen=True, kw_only=True):
+    results: list[ViewResult]
+    of: list[int]
+    revs: list[int]
+
+
+class Snapshot(Frozen, frozen=True, kw_only=True):
+    """What any host needs to go on with a view: all of it in one value, so that it is written and read as one."""
+
+    view: str
+    post: str
+    installation: InstallationId
+    viewer: ViewerIdentity
+    rev: int
+    state: bytes
+    ack: int = 0
+    """The highest `seq` of the browser that is in the state."""
+    channels: tuple[str, ...] = ()
+    intervals: bytes = b"{}"
+    positions: Mapping[str, str] = {}
+    """Channel → position of the last message that is in the state."""
+    more: bool = False
+
+
+encode_request = msgspec.msgpack.Encoder().encode
+decode_reply = msgspec.msgpack.Decoder(ViewReply).decode
+encode_snapshot = msgspec.msgpack.Encoder().encode
+decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode

@@ -1,0 +1,252 @@
+"""How browsers reach live posts: a WebSocket, or an event stream with POSTs where WebSockets are blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from aiohttp import WSMsgType, web
+
+from showground.capabilities import LivePost
+from showground.errors import ShowgroundError
+from showground.hookspecs import Router
+from showground.views import messages
+from showground.views.inbox import Inbox, Passed
+from showground.views.incoming import MESSAGE_BYTES, Incoming, read_message
+from showground.views.live import LivePosts
+from showground.views.records import ViewerIdentity
+from showground.views.snapshots import Snapshots
+from showground.views.view import View
+from showground.websocket import text_frame
+
+log = logging.getLogger("showground.web")
+
+HELLO_S = 15.0
+"""How long a browser may take to say hello."""
+SILENCE_S = 75.0
+"""A browser that was silent this long (it pings every 25 s) is taken for gone."""
+SLOW_BYTES = 256 * 1024
+"""Unsent bytes from which updates are held back and the newest tree is sent later."""
+CUT_BYTES = 2 * 1024 * 1024
+"""Unsent bytes at which the connection is cut: whatever is on the other side no longer reads."""
+EVENTS_PER_S, EVENTS_BURST = 50.0, 150.0
+
+Identify = Callable[[web.Request, LivePost, str | None], Awaitable[ViewerIdentity | None]]
+"""Who sent a request, as its cookie or ticket proves; None when nothing does. Raises `unauthorized` for a bad ticket."""
+
+
+class SocketConnection:
+    """Writes frames straight to the transport: aiohttp's writer would cost a task switch per message."""
+
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
+        self._socket = socket
+        self._transport = transport
+        self.closing: tuple[str, float | None] | None = None
+        self.ended = asyncio.Event()
+
+    def send(self, message: bytes) -> None:
+        if self._transport.is_closing() or self.closing is not None:
+            return
+        if self._transport.get_write_buffer_size() > CUT_BYTES:
+            self._transport.abort()
+            return
+        self._transport.write(text_frame(message))
+
+    @property
+    def is_slow(self) -> bool:
+        return self._transport.get_write_buffer_size() > SLOW_BYTES
+
+    def close(self, reason: str, retry_after: float | None) -> None:
+        if self.closing is None:
+            self.send(messages.bye(reason, retry_after))
+            self.closing = (reason, retry_after)
+            self.ended.set()
+
+
+class StreamConnection:
+    """An event stream (WHATWG HTML section 9.2). Messages wait in a bounded queue for the one task that writes."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._bytes = 0
+        self._over = False
+
+    def send(self, message: bytes) -> None:
+        if self._over:
+            return
+        if self._bytes > CUT_BYTES:
+            self._over = True
+            self._waiting.put_nowait(None)
+            return
+        self._bytes += len(message)
+        self._waiting.put_nowait(message)
+
+    @property
+    def is_slow(self) -> bool:
+        return self._bytes > SLOW_BYTES
+
+    def close(self, reason: str, retry_after: float | None) -> None:
+        if not self._over:
+            self.send(messages.bye(reason, retry_after))
+            self._over = True
+            self._waiting.put_nowait(None)
+
+    async def pump(self, response: web.StreamResponse) -> None:
+        """Write until closed; a comment every now and then keeps proxies from ending a quiet stream."""
+        while True:
+            try:
+                message = await asyncio.wait_for(self._waiting.get(), 20)
+            except TimeoutError:
+                await response.write(b":\n\n")
+                continue
+            if message is None:
+                return
+            await response.write(b"data: %b\n\n" % message)
+            self._bytes -= len(message)
+
+
+class Allowance:
+    """A token bucket: how many messages one browser may send."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._left = EVENTS_BURST
+        self._at = now()
+
+    def take(self) -> bool:
+        now = self._now()
+        self._left = min(EVENTS_BURST, self._left + (now - self._at) * EVENTS_PER_S)
+        self._at = now
+        self._left -= 1
+        return self._left >= 0
+
+
+class LiveEndpoints:
+    def __init__(
+        self, live: LivePosts, snapshots: Snapshots, inbox: Inbox, identify: Identify, monotonic: Callable[[], float]
+    ) -> None:
+        self._live = live
+        self._snapshots = snapshots
+        self._inbox = inbox
+        self._identify = identify
+        self._monotonic = monotonic
+        self._streaming: dict[str, tuple[str, View]] = {}
+
+    def routes(self, router: Router) -> None:
+        self._router = router
+        router("GET", "/live/{post}/socket", self.socket, None)
+        router("GET", "/live/{post}/stream", self.stream, None)
+        router("POST", "/live/{post}/views/{view}", self.speak, None)
+
+    async def socket(self, request: web.Request) -> web.StreamResponse:
+        self._refuse_foreign(request)
+        socket = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES, compress=False, autoping=True)
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return socket
+        connection = SocketConnection(socket, transport)
+        view: View | None = None
+        post_id = request.match_info["post"]
+        try:
+            hello = read_message(await socket.receive_str(timeout=HELLO_S))
+            view = await self._welcome(request, post_id, hello, connection)
+            await self._listen(socket, connection, post_id, view)
+        except ShowgroundError as error:
+            connection.send(messages.failed(error))
+            connection.close(error.message, error.retry_after or (2.0 if error.kind.temporary else None))
+        except (TypeError, TimeoutError, ConnectionError):
+            pass  # the browser went away, said nothing, or sent something that is no text
+        finally:
+            if view is not None:
+                await self._live.disconnect(post_id, view)
+            with suppress(ConnectionError, TimeoutError):
+                await socket.close()
+        return socket
+
+    async def _listen(
+        self, socket: web.WebSocketResponse, connection: SocketConnection, post_id: str, view: View
+    ) -> None:
+        allowance = Allowance(self._monotonic)
+        ended = asyncio.create_task(connection.ended.wait(), name="live: connection ends")
+        try:
+            while True:
+                incoming = asyncio.create_task(socket.receive(), name="live: receive")
+                done, _ = await asyncio.wait((incoming, ended), timeout=SILENCE_S, return_when=asyncio.FIRST_COMPLETED)
+                if incoming not in done:
+                    incoming.cancel()
+                    await asyncio.gather(incoming, return_exceptions=True)
+                    return
+                message = incoming.result()
+                if message.type is not WSMsgType.TEXT:
+                    return
+                if not allowance.take():
+                    connection.close("too many events", 5.0)
+                    return
+                self._live.receive(post_id, view, read_message(message.data))
+        finally:
+            ended.cancel()
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """`?hello=` is the hello message."""
+        self._refuse_foreign(request)
+        post_id = request.match_info["post"]
+        hello = read_message(request.query.get("hello", ""))
+        connection = StreamConnection()
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        view = await self._welcome(request, post_id, hello, connection)
+        self._streaming[view.id] = (post_id, view)
+        try:
+            await response.prepare(request)
+            await connection.pump(response)
+        except ConnectionError:
+            pass
+        finally:
+            if self._streaming.get(view.id) == (post_id, view):
+                del self._streaming[view.id]
+            await self._live.disconnect(post_id, view)
+        return response
+
+    async def speak(self, request: web.Request) -> web.StreamResponse:
+        """What a browser with an event stream says; `X-View-Pass` proves that the view is its own. Acknowledged by stream."""
+        self._refuse_foreign(request)
+        post_id, view_id = request.match_info["post"], request.match_info["view"]
+        raw = await request.read()
+        read_message(raw)
+        post = await self._live.post(post_id)
+        await self._live.check_pass(post, view_id, request.headers.get("X-View-Pass", ""))
+        passed = Passed(post=post_id, view=view_id, message=raw)
+        if view_id in self._streaming:
+            self.receive(passed)
+        else:
+            server = await self._snapshots.server(post.installation, view_id)
+            if server is None:
+                raise ShowgroundError("not_found", "no host serves this view", "view", "Reconnect.")
+            await self._inbox.pass_on(server, passed)
+        return web.json_response({}, status=202)
+
+    def receive(self, passed: Passed) -> None:
+        """A message for a view that streams from this host."""
+        found = self._streaming.get(passed.view)
+        if found is not None:
+            self._live.receive(found[0], found[1], read_message(passed.message))
+
+    async def _welcome(
+        self, request: web.Request, post_id: str, hello: Incoming, connection: SocketConnection | StreamConnection
+    ) -> View:
+        if hello.type != "hello":
+            raise ShowgroundError("bad_request", "the first message must be hello", "message")
+        post = await self._live.post(post_id)
+        viewer = await self._identify(request, post, hello.ticket)
+        return await self._live.connect(post, hello, viewer, connection)
+
+    def _refuse_foreign(self, request: web.Request) -> None:
+        if not self._router.origin_allowed(request):
+            raise ShowgroundError(
+                "forbidden",
+                "pages of this origin may not open live posts",
+                "Origin",
+                "The operator lists origins in the settings: [host] allowed_origins.",
+            )
