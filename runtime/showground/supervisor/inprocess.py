@@ -35,6 +35,7 @@ class LocalWorker:
         self.app = app
         self.in_flight = 0
         self.started_at = self.idle_since = clock.monotonic()
+        self.loaded = False
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._loader = loader
         self._broker = broker

@@ -182,6 +182,7 @@ class Pool:
                 self._fail_queue(error)
                 return
             if worker in self._all:  # it may have ended since
+                worker.loaded = True
                 self._ready.append(worker)
                 self.freed(worker)
         finally:
@@ -191,13 +192,16 @@ class Pool:
         if self._queue and len(self._all) < self.app.limits.workers:
             self._grow()
 
+    def retire(self, worker: Worker) -> None:
+        """*worker* says that it ends by itself."""
+        if worker in self._ready:
+            self._ready.remove(worker)
+
     def ended(self, worker: Worker, reason: str, expected: bool) -> None:
         """*worker* has ended, and its calls were answered."""
         self._all.discard(worker)
-        loaded = worker in self._ready
-        if loaded:
-            self._ready.remove(worker)
-        if not expected and loaded:
+        self.retire(worker)
+        if not expected and worker.loaded:
             if self._clock.monotonic() - worker.started_at >= self._policy.healthy_s:
                 self._failures = 0
             self._last_error = None

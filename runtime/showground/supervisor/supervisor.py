@@ -17,7 +17,7 @@ from showground.supervisor.inprocess import LocalWorker
 from showground.supervisor.logs import OnLog
 from showground.supervisor.policy import Policy
 from showground.supervisor.pool import Launched, Pool, PoolStats
-from showground.supervisor.worker import CLOSED, OnEnd, OnFree, ProcessWorker, Running
+from showground.supervisor.worker import CLOSED, OnEnd, OnFree, OnRetire, ProcessWorker, Running, Worker
 from showground.supervisor.zygote import Zygote
 from showground.tasks import Tasks
 from showground.worker.spawning import Level
@@ -51,7 +51,7 @@ class Supervisor:
         self._zygote = Zygote(loader, self._policy)
         self._pools: dict[str, Pool] = {}
         self._draining: set[Pool] = set()
-        self._checking: set[ProcessWorker | LocalWorker] = set()
+        self._checking: set[Worker] = set()
         self._tasks = Tasks()
         self._watching = False
         self._busy = asyncio.Event()
@@ -82,7 +82,7 @@ class Supervisor:
         crash, too much memory, or no end within `limits.load_timeout_s`.
         """
         self._begin()
-        worker = self._worker(app, lambda _: None, lambda w, _reason, _expected: self._checking.discard(w))
+        worker = self._worker(app, ignore, ignore, lambda w, _reason, _expected: self._checking.discard(w))
         self._checking.add(worker)
         self._busy.set()
         try:
@@ -127,6 +127,11 @@ class Supervisor:
         """Every app version that has or had workers lately."""
         return [pool.stats() for pool in self._pools.values()]
 
+    @property
+    def zygote_pid(self) -> int | None:
+        """Parent of every worker; None before the first and after the last."""
+        return self._zygote.pid
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -144,10 +149,10 @@ class Supervisor:
         return pool
 
     def _launch(self, pool: Pool) -> Launched:
-        worker = self._worker(pool.app, pool.freed, pool.ended)
+        worker = self._worker(pool.app, pool.freed, pool.retire, pool.ended)
         return worker, worker.start(self.level, pool.folder)
 
-    def _worker(self, app: AppVersion, on_free: OnFree, on_end: OnEnd) -> ProcessWorker | LocalWorker:
+    def _worker(self, app: AppVersion, on_free: OnFree, on_retire: OnRetire, on_end: OnEnd) -> Worker:
         if self.level == "none":
             return LocalWorker(app, self._loader, self._broker, self._clock, self._tasks, on_free, on_end)
         return ProcessWorker(
@@ -159,6 +164,7 @@ class Supervisor:
             self._tasks,
             self._on_log,
             on_free,
+            on_retire,
             on_end,
         )
 
@@ -193,3 +199,7 @@ class Supervisor:
                 pool.end_idle(now)
                 if pool.unused:
                     del self._pools[digest]
+
+
+def ignore(_: Worker) -> None:
+    """A worker that only checks a bundle has no pool to tell."""

@@ -57,6 +57,12 @@ class Worker(Protocol):
     idle_since: float
     """On the clock's monotonic time, as is `started_at`."""
     started_at: float
+    loaded: bool
+    """Whether its pool has used it."""
+    ended: asyncio.Future[str]
+    """Done, with the reason, when no process of it is left."""
+
+    async def start(self, level: spawning.Level, folder: Path) -> Registration: ...
 
     def run(self, running: Running) -> None: ...
     def abandon(self, running: Running) -> None: ...
@@ -67,6 +73,8 @@ class Worker(Protocol):
 
 OnFree = Callable[[Worker], None]
 """The worker has answered an invocation and could take another."""
+OnRetire = Callable[[Worker], None]
+"""The worker is going to end by itself and takes nothing more."""
 OnEnd = Callable[[Worker, str, bool], None]
 """(worker, reason, whether it was meant to end)"""
 
@@ -84,12 +92,14 @@ class ProcessWorker:
         tasks: Tasks,
         on_log: OnLog,
         on_free: OnFree,
+        on_retire: OnRetire,
         on_end: OnEnd,
     ) -> None:
         self.app = app
         self.in_flight = 0
         self.started_at = self.idle_since = clock.monotonic()
         self.pid: int | None = None
+        self.loaded = False
         self.draining = False
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._zygote = zygote
@@ -99,6 +109,7 @@ class ProcessWorker:
         self._tasks = tasks
         self._log = AppLog(app, clock, on_log)
         self._on_free = on_free
+        self._on_retire = on_retire
         self._on_end = on_end
         self._running: dict[int, Running] = {}
         self._by_invocation: dict[str, Running] = {}
@@ -227,6 +238,8 @@ class ProcessWorker:
             if frame[1] != frames.PROTOCOL:
                 raise ShowgroundError("protocol_error", f"it speaks version {frame[1]!r}, not {frames.PROTOCOL}")
             self._ready = True
+        elif kind == DRAIN:
+            self._on_retire(self)
         else:
             raise ShowgroundError("protocol_error", f"a frame of the unknown kind {kind!r}")
 

@@ -9,6 +9,7 @@ import signal
 
 from showground.errors import ShowgroundError
 from showground.model import Limits
+from showground.worker.privileges import become_nobody_else
 from showground.worker.spawning import Level
 
 PR_SET_PDEATHSIG = 1
@@ -32,10 +33,10 @@ def confine(level: Level, limits: Limits, folder: str, number: int) -> None:
     os.umask(0o077)
     if level == "confined":
         raise ShowgroundError("misconfigured", "the level confined is not available on this host")
-    limit_resources(limits)
+    limit_resources(limits, own_user=become_nobody_else(folder))
 
 
-def limit_resources(limits: Limits) -> None:
+def limit_resources(limits: Limits, own_user: bool) -> None:
     """Soft and hard limits at once, so the app cannot raise them again.
 
     Memory counts from what the process has at its start. RLIMIT_DATA is what holds: it counts private writable memory. The
@@ -49,7 +50,7 @@ def limit_resources(limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, FILE_BYTES),
         (resource.RLIMIT_NOFILE, limits.open_files),
-        (resource.RLIMIT_NPROC, limits.processes + processes_now()),
+        (resource.RLIMIT_NPROC, limits.processes + (0 if own_user else processes_now())),
     ):
         _, ceiling = resource.getrlimit(what)
         if ceiling != resource.RLIM_INFINITY:

@@ -33,7 +33,7 @@ class Server:
 
     def __init__(self, sock: socket.socket, order: spawning.Spawn, load: Load) -> None:
         self._sock = sock
-        self._folder = Path(order.folder)
+        self._folder = Path(order.folder).resolve()
         self._limits = order.limits
         self._load = load
         self._bundle: LoadedBundle | None = None
@@ -46,7 +46,9 @@ class Server:
 
     async def serve(self) -> int:
         """Serve until the end; returns the exit code."""
-        self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[int] = loop.create_future()
+        loop.set_exception_handler(on_loop_error)
         self._channel = frames.Channel(self._sock, self._limits.frame_bytes, self._receive, self._closed)
         self._take_output()
         self._send([READY, frames.PROTOCOL, os.getpid()])
@@ -97,7 +99,7 @@ class Server:
         except ShowgroundError as error:
             self._send([ERROR, number, inner(error)])
         except Exception as error:
-            self._log(None, "error", "traceback", "".join(traceback.format_exception(error)))
+            self._log(None, "error", "traceback", self._traceback(error))
             self._send([ERROR, number, inner(self._blame("app_load_failed", error))])
         else:
             self._send([REPLY, number, self._bundle.registration])
@@ -125,7 +127,7 @@ class Server:
         except ShowgroundError as error:
             answer = [ERROR, number, inner(error)]
         except Exception as error:
-            self._log(invocation.id, "error", "traceback", "".join(traceback.format_exception(error)))
+            self._log(invocation.id, "error", "traceback", self._traceback(error))
             answer = [ERROR, number, inner(self._blame("app_error", error))]
         self._stdout.finish(invocation.id)
         self._stderr.finish(invocation.id)
@@ -161,8 +163,16 @@ class Server:
         kind = type(error).__name__
         return ShowgroundError(code, cut(f"{kind}: {text}" if text else kind, MESSAGE_BYTES), where)
 
+    def _traceback(self, error: BaseException) -> str:
+        """The traceback from the bundle's own outermost line on; all of it when it never got there."""
+        trace = error.__traceback__
+        while trace is not None and not Path(trace.tb_frame.f_code.co_filename).is_relative_to(self._folder):
+            trace = trace.tb_next
+        return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+
     def _out_of_memory(self, number: int) -> None:
-        """What is left after a MemoryError is not to be trusted: answer, and end."""
+        """What is left after a MemoryError is not to be trusted: answer, and end. DRAIN first, so that nothing more is sent."""
+        self._send([DRAIN])
         text = f"MemoryError: out of memory (limit {self._limits.memory_mb} MB)"
         self._send([ERROR, number, inner(ShowgroundError("app_error", text))])
         self._channel.flush()
@@ -230,6 +240,13 @@ class Caller:
 
     async def __call__(self, member: str, method: str, *args: object) -> Any:
         return await self._server.call(self._invocation, member, method, args)
+
+
+def on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What no handler saw: out of memory ends the worker, anything else is logged as asyncio does."""
+    if isinstance(context.get("exception"), MemoryError):
+        os._exit(spawning.EXIT_MEMORY)
+    loop.default_exception_handler(context)
 
 
 def inner(error: ShowgroundError) -> object:
