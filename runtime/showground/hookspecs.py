@@ -15,7 +15,7 @@ import pluggy
 
 from showground.capabilities import Deliveries
 from showground.clock import Clock
-from showground.errors import Problem
+from showground.errors import Problem, ShowgroundError
 from showground.keys import CapabilityKey, KeySpace
 from showground.model import AppVersion, HostEvent, Installation, Invocation, Registration
 from showground.redis.api import Redis
@@ -32,6 +32,18 @@ T = TypeVar("T")
 Method = Callable[..., Awaitable[Any]]
 
 
+class Emit(Protocol):
+    async def __call__(self, community: str, type: str, data: Mapping[str, Any], *, id: str | None = None) -> None:
+        """Send an event to every installation in *community* that has a trigger for it, as `POST /api/v1/events` does:
+        durable when it returns; with *id*, a repeat within 24 h changes nothing. Raises `invalid` for a wrong payload."""
+        ...
+
+
+async def send_nowhere(community: str, type: str, data: Mapping[str, Any], *, id: str | None = None) -> None:
+    """The `Emit` of a host without events: of unit tests of providers that send none."""
+    raise ShowgroundError("misconfigured", f"{type} cannot be sent: this host takes no events", "services.emit")
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the host lends to a provider that it builds."""
@@ -45,6 +57,7 @@ class Services:
     observe: Callable[[HostEvent], None]
     host_id: str
     """Unique to this host process; owner of leases."""
+    emit: Emit = send_nowhere
 
 
 class Offer(Protocol):
