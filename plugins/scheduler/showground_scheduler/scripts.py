@@ -1,0 +1,220 @@
+"""The Lua scripts of `RedisStore`. All keys of one call are of one shard, so of one slot."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from showground.redis.api import Script
+
+_COMMON: Final = """
+local JOBS, DUE, INDEX, RATE, GONE, POKE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+-- fields of a record
+local ID, OWNER, KIND, NAME, TIMES, GENERATION, NEXT, PAUSED, DEFINITION = 1, 2, 3, 4, 5, 6, 7, 8, 9
+
+local function read(id)
+  local raw = redis.call('HGET', JOBS, id)
+  return raw and cmsgpack.unpack(raw)
+end
+
+local function write(record)
+  redis.call('HSET', JOBS, record[ID], cmsgpack.pack(record))
+end
+
+local function count(index, kind, by)
+  if redis.call('HINCRBY', index, '#' .. kind, by) == 0 then
+    redis.call('HDEL', index, '#' .. kind)
+  end
+end
+
+local function drop(record, index)
+  local id = record[ID]
+  redis.call('HDEL', JOBS, id)
+  redis.call('ZREM', DUE, id)
+  redis.call('HDEL', index, 'j:' .. id)
+  if record[NAME] ~= '' and redis.call('HGET', index, record[NAME]) == id then
+    redis.call('HDEL', index, record[NAME])
+  end
+  count(index, record[KIND], -1)
+end
+
+local function schedule(id, at, publish)
+  redis.call('ZADD', DUE, at, id)
+  redis.call(publish, POKE, string.format('%.0f', at))
+end
+"""
+
+CREATE: Final = Script(
+    _COMMON
+    + """
+local now, id, owner, kind, name = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local times, first, definition = ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local limit, per_minute, publish = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+
+if redis.call('EXISTS', GONE) == 1 then
+  return {'gone', ''}
+end
+if per_minute > 0 then
+  local oldest = tonumber(redis.call('LINDEX', RATE, per_minute - 1))
+  if oldest and oldest > now - 60000 then
+    return {'rate', tostring(oldest + 60000 - now)}
+  end
+end
+local old_id = name ~= '' and redis.call('HGET', INDEX, name)
+local old = old_id and read(old_id)
+if not old or old[KIND] ~= kind then
+  local live = tonumber(redis.call('HGET', INDEX, '#' .. kind) or '0')
+  if limit > 0 and live >= limit then
+    return {'quota', ''}
+  end
+end
+if per_minute > 0 then
+  redis.call('LPUSH', RATE, now)
+  redis.call('LTRIM', RATE, 0, per_minute - 1)
+  redis.call('PEXPIRE', RATE, 60000)
+end
+local generation, paused = 1, 0
+if old then
+  id, generation, paused = old_id, old[GENERATION] + 1, old[PAUSED]
+  if old[TIMES] == times and paused == 0 then
+    first = old[NEXT]
+  end
+  count(INDEX, old[KIND], -1)
+end
+write({id, owner, kind, name, times, generation, first, paused, definition})
+redis.call('HSET', INDEX, 'j:' .. id, '')
+count(INDEX, kind, 1)
+if name ~= '' then
+  redis.call('HSET', INDEX, name, id)
+end
+if paused == 0 then
+  schedule(id, first, publish)
+end
+return {'ok', id}
+"""
+)
+
+LIST: Final = Script(
+    _COMMON
+    + """
+local found = {}
+for _, field in ipairs(redis.call('HKEYS', INDEX)) do
+  if string.sub(field, 1, 2) == 'j:' then
+    found[#found + 1] = redis.call('HGET', JOBS, string.sub(field, 3))
+  end
+end
+return found
+"""
+)
+
+REMOVE: Final = Script(
+    _COMMON
+    + """
+local record = read(ARGV[1])
+if not record or record[OWNER] ~= ARGV[2] then
+  return 0
+end
+drop(record, INDEX)
+return 1
+"""
+)
+
+SWITCH: Final = Script(
+    _COMMON
+    + """
+local id, at = ARGV[1], tonumber(ARGV[4])
+local record = read(id)
+if not record or record[OWNER] ~= ARGV[2] or record[GENERATION] ~= tonumber(ARGV[3]) then
+  return 0
+end
+record[GENERATION] = record[GENERATION] + 1
+if at < 0 then
+  record[PAUSED], record[NEXT] = 1, 0
+  redis.call('ZREM', DUE, id)
+else
+  record[PAUSED], record[NEXT] = 0, at
+  schedule(id, at, ARGV[5])
+end
+write(record)
+return 1
+"""
+)
+
+KEEP_STATIC: Final = Script(
+    _COMMON
+    + """
+redis.call('DEL', GONE)
+local keep = {}
+for _, name in ipairs(ARGV) do
+  keep['s:' .. name] = true
+end
+local all = redis.call('HGETALL', INDEX)
+for i = 1, #all, 2 do
+  if string.sub(all[i], 1, 2) == 's:' and not keep[all[i]] then
+    local record = read(all[i + 1])
+    if record then
+      drop(record, INDEX)
+    end
+  end
+end
+return 0
+"""
+)
+
+CLEAR: Final = Script(
+    _COMMON
+    + """
+for _, field in ipairs(redis.call('HKEYS', INDEX)) do
+  if string.sub(field, 1, 2) == 'j:' then
+    redis.call('HDEL', JOBS, string.sub(field, 3))
+    redis.call('ZREM', DUE, string.sub(field, 3))
+  end
+end
+redis.call('DEL', INDEX, RATE)
+redis.call('SET', GONE, '', 'PX', 3600000)
+return 0
+"""
+)
+
+CLAIM: Final = Script(
+    _COMMON
+    + """
+local ids = redis.call('ZRANGEBYSCORE', DUE, '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+local found = {''}
+for _, id in ipairs(ids) do
+  local raw = redis.call('HGET', JOBS, id)
+  if raw then
+    redis.call('ZADD', DUE, ARGV[3], id)
+    found[#found + 1] = raw
+  else
+    redis.call('ZREM', DUE, id)
+  end
+end
+local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+if first[2] then
+  found[1] = first[2]
+end
+return found
+"""
+)
+
+SETTLE: Final = Script(
+    _COMMON
+    + """
+for i = 3, #KEYS do
+  local at = (i - 3) * 5
+  local id, generation, expected = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local following, wake = tonumber(ARGV[at + 4]), ARGV[at + 5]
+  local record = read(id)
+  if record and record[GENERATION] == generation and record[NEXT] == expected and record[PAUSED] == 0 then
+    if following < 0 then
+      drop(record, KEYS[i])
+    else
+      record[NEXT] = following
+      write(record)
+      redis.call('ZADD', DUE, wake, id)
+    end
+  end
+end
+return 0
+"""
+)
