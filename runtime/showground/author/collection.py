@@ -35,6 +35,8 @@ class Collection:
     menu_items: list[Entry[MenuItem]] = field(default_factory=list)
     settings: list[Entry[Any]] = field(default_factory=list)
     forms: list[Entry[Form]] = field(default_factory=list)
+    unused: dict[object, Entry[str]] = field(default_factory=dict)
+    """Decorators that were made and not applied yet; the record is the name of the call."""
 
     @hookimpl
     def configure(self) -> Iterable[Any]:

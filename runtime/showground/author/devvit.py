@@ -68,6 +68,10 @@ class Devvit:
         max_attempts: int | None = None,
     ) -> Any:
         """Call `on_event(event, context)` for each of the named events."""
+        if len(names) == 1 and callable(
+            names[0]
+        ):  # @Devvit.add_trigger, without a call: reported with the other faults
+            on_event = names[0]
         wanted = (*names, *([] if event is None else [event]), *([events] if isinstance(events, str) else events))
 
         def record(handler: H) -> H:
@@ -75,7 +79,7 @@ class Devvit:
             current("add_trigger").triggers.append(Entry(trigger, caller()))
             return handler
 
-        return record if on_event is None else record(on_event)
+        return _decorator("add_trigger", record) if on_event is None else record(on_event)
 
     @overload
     @staticmethod
@@ -100,7 +104,7 @@ class Devvit:
             current("add_scheduler_job").jobs.append(Entry(job, caller()))
             return handler
 
-        return record if on_run is None else record(on_run)
+        return _decorator("add_scheduler_job", record) if on_run is None else record(on_run)
 
     @overload
     @staticmethod
@@ -121,7 +125,7 @@ class Devvit:
             current("add_custom_post_type").post_types.append(Entry(post_type, caller()))
             return function
 
-        return record if render is None else record(render)
+        return _decorator("add_custom_post_type", record) if render is None else record(render)
 
     @overload
     @staticmethod
@@ -170,7 +174,7 @@ class Devvit:
             current("add_menu_item").menu_items.append(Entry(item, caller()))
             return handler
 
-        return record if on_press is None else record(on_press)
+        return _decorator("add_menu_item", record) if on_press is None else record(on_press)
 
     @staticmethod
     def add_settings(
@@ -204,4 +208,17 @@ class Devvit:
             forms.append(Entry(Form(form=form, on_submit=handler, key=key), caller()))
             return key
 
-        return record if on_submit is None else record(on_submit)
+        return _decorator("create_form", record) if on_submit is None else record(on_submit)
+
+
+def _decorator(call: str, record: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """*record* as a decorator; one that is never applied is a fault, because it would register nothing."""
+    unused = current(call).unused
+    token = object()
+    unused[token] = Entry(call, caller())
+
+    def decorate(handler: Any) -> Any:
+        unused.pop(token, None)
+        return record(handler)
+
+    return decorate

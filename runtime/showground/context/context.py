@@ -19,10 +19,10 @@ from showground.keys import InstallationId
 from showground.model import Invocation, Json
 
 CLIENTS: Final[Mapping[str, str]] = {
-    "redis": "showground.context.redis:Redis",
-    "cache": "showground.context.cache:Cache",
-    "scheduler": "showground.context.scheduler:Scheduler",
-    "realtime": "showground.context.realtime:Realtime",
+    "redis": "showground.context.redis:RedisClient",
+    "cache": "showground.context.cache:CacheClient",
+    "scheduler": "showground.context.scheduler:SchedulerClient",
+    "realtime": "showground.context.realtime:RealtimeClient",
 }
 """Members with a client of their own. A client is imported at its first use, so a worker pays for what its app uses."""
 
