@@ -86,6 +86,17 @@ PERMANENT = (
     "installations",
     "tokens",
     "secret-key",
+    "deliveries:d:*",
+    "deliveries:out:*",
+    "deliveries:ready:*",
+    "deliveries:due",
+    "deliveries:ring",
+    "deliveries:running",
+    "deliveries:leases",
+    "deliveries:active",
+    "deliveries:groups:*",
+    "deliveries:queued:*",
+    "deliveries:n",
 )
 """Glob patterns, without prefix and hash tag, of the keys that may live without an expiry. The leak guard of
 `showground.testing` refuses every other key that has none. Plugins add theirs with `offer.permanent(...)`."""

@@ -1,0 +1,179 @@
+"""One host's work on one shard: a loop of turns, each of which hands in what ended and claims what may run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from functools import partial
+
+from showground.clock import Clock
+from showground.deliveries.alarm import Alarm
+from showground.deliveries.attempts import Attempts
+from showground.deliveries.queue import RedisDeliveries
+from showground.deliveries.shard import Ack, Claim, Shard
+from showground.deliveries.slots import Slots
+from showground.errors import ShowgroundError
+from showground.model import HostEvent
+from showground.redis.api import CommandRefused
+from showground.tasks import Tasks
+
+log = logging.getLogger("showground.deliveries")
+
+MAX_ACKS = 1000
+"""Outcomes handed in by one turn; the rest waits for the next one."""
+CLAIM_AT_ONCE = 128
+"""Deliveries claimed by one turn, so that a busy shard does not starve this host's other ones."""
+COURTESY_S = (0.010, 0.030)
+"""How long a host leaves new work to the host that claimed last on this shard, so that a wake-up starts one, not all."""
+
+
+class Lane:
+    """There is one turn at a time, so everything that ends while a turn is under way goes together with the next."""
+
+    def __init__(
+        self,
+        number: int,
+        shard: Shard,
+        *,
+        host_id: str,
+        queue: RedisDeliveries,
+        clock: Clock,
+        slots: Slots,
+        attempts: Attempts,
+        tasks: Tasks,
+        rng: random.Random,
+    ) -> None:
+        self.number = number
+        self.shard = shard
+        self._host_id = host_id
+        self._queue = queue
+        self._clock = clock
+        self._slots = slots
+        self._attempts = attempts
+        self._tasks = tasks
+        self._rng = rng
+        self._wake = asyncio.Event()
+        self._alarm = Alarm(clock, tasks, self._wake)
+        self._running: dict[str, tuple[Claim, asyncio.Task[Ack], float]] = {}
+        self._acks: list[Ack] = []
+        self._claiming = True
+        self._idle = asyncio.Event()
+        self._ticked_at = clock.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def tick_age_s(self) -> float:
+        return self._clock.monotonic() - self._ticked_at
+
+    def poke(self, steward: str) -> None:
+        """There is something to claim. The host that claimed last goes first; the others follow in case it can't."""
+        if steward == self._host_id:
+            self._wake.set()
+        else:
+            self._alarm.within(self._rng.uniform(*COURTESY_S) if steward else self._rng.uniform(0.001, 0.005))
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                again = await self._turn()
+                failures = 0
+            except (ShowgroundError, CommandRefused) as error:
+                failures += 1
+                if failures == 1 or failures % 60 == 0:
+                    log.warning("shard %s: %s; trying again", self.number, error)
+                again = False
+                await self._clock.sleep(self._rng.uniform(0.05, min(2.0, 0.1 * 2 ** min(failures, 6))))
+                self._wake.set()
+            if not self._running and not self._acks:
+                self._idle.set()
+            if not again:
+                await self._wake.wait()
+
+    async def _turn(self) -> bool:
+        """Hand in, claim, start. Returns whether there is work for another turn at once."""
+        acks, self._acks = self._acks[:MAX_ACKS], self._acks[MAX_ACKS:]
+        want = self._slots.take(self.number, self._wake, CLAIM_AT_ONCE) if self._claiming else 0
+        unused = want
+        try:
+            turn = await self.shard.turn(acks, want, self._host_id, self._queue.settings)
+            unused = max(0, want - len(turn.claims))
+        except BaseException:
+            # It may have happened all the same: then these acks are refused next time, and what was claimed for us
+            # comes back when its lease ends.
+            self._acks = acks + self._acks
+            raise
+        finally:
+            self._slots.give(unused)
+        self._ticked_at = self._clock.monotonic()
+        for claim in turn.claims:
+            task = self._tasks.start("delivery", self._attempts.run(claim, turn.now_ms))
+            self._running[claim.name] = (claim, task, self._ticked_at)
+            task.add_done_callback(partial(self._finished, claim))
+        if turn.refused:
+            self._observe("delivery_fenced", len(turn.refused))
+            for position in turn.refused:
+                ack = acks[position]
+                log.warning("%s|%s: another host took it over; this outcome is refused", ack.installation, ack.id)
+        self._queue.count_dropped(turn.dropped_letters)
+        poll = self._queue.settings.poll_s
+        self._alarm.within(poll if turn.next_due_s is None else min(poll, turn.next_due_s))
+        return bool(self._acks) or (turn.more and self._claiming and len(turn.claims) > 0)
+
+    def _finished(self, claim: Claim, task: asyncio.Task[Ack]) -> None:
+        held = self._running.get(claim.name)
+        if held is not None and held[1] is task:
+            del self._running[claim.name]
+        self._slots.give(1)
+        if not task.cancelled() and task.exception() is None:
+            self._acks.append(task.result())
+        self._wake.set()
+
+    async def renew(self) -> None:
+        """Renew the leases that have passed a quarter of their life, so that none passes half; cancel what was lost."""
+        before = self._clock.monotonic() - self._queue.settings.lease_s / 8
+        held = [(claim, task) for claim, task, since in self._running.values() if since <= before]
+        if not held:
+            return
+        try:
+            lost = await self.shard.renew([(claim.name, claim.fence) for claim, _ in held], self._queue.settings)
+        except (ShowgroundError, CommandRefused) as error:
+            log.warning("shard %s: leases were not renewed: %s", self.number, error)
+            return
+        for position in lost:
+            claim, task = held[position]
+            if not task.done():
+                log.warning("%s: its lease was lost; its handler is cancelled", claim.name)
+                self._observe("delivery_lease_lost", 1)
+                task.cancel()
+
+    def stop_claiming(self) -> None:
+        self._claiming = False
+        self._idle.clear()
+        self._wake.set()
+
+    async def idle(self) -> None:
+        """Return when nothing runs and everything is handed in; only after `stop_claiming`."""
+        await self._idle.wait()
+
+    async def give_back(self) -> None:
+        """Cancel what still runs and give its claims back, as if they had never been made."""
+        held = [(claim, task) for claim, task, _ in self._running.values()]
+        for _, task in held:
+            task.cancel()
+        if held:
+            await asyncio.wait([task for _, task in held])
+        acks = [*self._acks]
+        self._acks = []
+        for claim, task in held:
+            if task.cancelled():
+                installation, _, delivery_id = claim.name.partition("|")
+                acks.append(Ack(installation, delivery_id, claim.fence, "b"))
+        if acks:
+            await self.shard.turn(acks, 0, self._host_id, self._queue.settings)
+
+    def _observe(self, name: str, n: int) -> None:
+        self._queue.observe(HostEvent(name=name, at_ms=self._clock.now_ms(), value=float(n)))
