@@ -62,6 +62,8 @@ class HubSubscription:
 
     def take(self, message: Message) -> None:
         """A message of the feed, for a subscriber that is not level with it."""
+        if not self.is_open:
+            return
         if self.waiting is not None:
             self.waiting.append(message)
         elif self._at is None or is_after(message.position, self._at):
@@ -72,9 +74,10 @@ class HubSubscription:
         if self.waiting is not None:
             self.waiting.append(None)
             return
-        self._at = None
-        if self.on_gap is not None and self.is_open:
-            self.on_gap()
+        if self.is_open:
+            self._at = None
+            if self.on_gap is not None:
+                self.on_gap()
 
     def catch_up(self, page: Page) -> None:
         """Pass on what was missed, then what came meanwhile, without gap or repetition."""
@@ -94,6 +97,7 @@ class HubSubscription:
 
     async def close(self) -> None:
         if self.is_open:
+            self._at = self.position
             self.is_open = False
             self._feed.leave(self)
 

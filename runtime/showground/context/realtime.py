@@ -11,7 +11,7 @@ MESSAGE_BYTES = 1024 * 1024
 """Largest JSON payload of one message (the Realtime page of Devvit: 1 MB). An operator may have set a lower limit."""
 
 
-class RealtimeClient:
+class Realtime:
     """Publishes to the installation's channels."""
 
     def __init__(self, call: Call) -> None:
@@ -38,3 +38,7 @@ class RealtimeClient:
                 "Keep the data in Redis and send only what changed.",
             )
         return str(await self._call("realtime", "send", name, payload))
+
+
+RealtimeClient = Realtime
+"""The name for who writes `use_channel` and its like, where `Realtime` would be mistaken for the capability."""
