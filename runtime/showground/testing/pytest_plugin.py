@@ -1,1 +1,93 @@
-"""Pytest fixtures of Showground, for authors of bundles and plugins."""
+"""Pytest fixtures of Showground, for authors of bundles and plugins. Loaded by pytest through its entry point.
+
+* `redis_server`: a real server (`showground.redis.server.ServerProcess`: `.url`, `.socket`, `.password`, `.pid`), one per test
+  process (per xdist worker), started when first asked for.
+* `redis`: an open `showground.redis.api.Redis` on it, for one test and its loop.
+* `redis_url`: its URL, for hosts and clients that open their own connection.
+* `keys`: a `KeySpace` whose prefix is the test's own. When the test is over, the leak guard fails it if a key below the prefix
+  has no expiry and is not on the permanent list; then all of its keys are deleted.
+* `permanent_keys`: the patterns of that list: the host's, those of every installed plugin, and what a test appends.
+* `clock`: a `ManualClock` that moves only by `await clock.advance(seconds)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+if TYPE_CHECKING:
+    from showground.keys import KeySpace
+    from showground.redis.api import Redis
+    from showground.redis.server import ServerProcess
+    from showground.testing.clock import ManualClock
+
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A real Redis server, one per test process."""
+    from showground.testing.redis import running_server
+
+    with running_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: ServerProcess) -> str:
+    """The server's URL with its password."""
+    return redis_server.url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """An open Redis client on the test's own loop."""
+    from showground.redis.deployment import open_redis
+
+    async with open_redis(redis_url, Path()) as client:
+        yield client
+
+
+@pytest.fixture
+def permanent_keys() -> list[str]:
+    """Patterns of keys that may live without an expiry; a test may append its own."""
+    from showground.keys import PERMANENT
+    from showground.plugins import Plugins, find_plugins
+
+    return [*PERMANENT, *Plugins(find_plugins()).permanent_keys]
+
+
+@pytest.fixture
+def keys(request: pytest.FixtureRequest, redis_server: ServerProcess, permanent_keys: list[str]) -> Iterator[KeySpace]:
+    """A key space of the test's own, with the leak guard."""
+    from showground.keys import KeySpace
+    from showground.testing.leaks import leaked, remove
+    from showground.testing.redis import plain_client
+
+    prefix = f"t{uuid4().hex[:12]}"
+    yield KeySpace(prefix=prefix)
+    with plain_client(redis_server) as client:
+        found = leaked(client, prefix, permanent_keys)
+        remove(client, prefix)
+    if request.node.stash.get(_PASSED, False) and found:
+        pytest.fail(f"keys without an expiry that are not on the permanent list: {', '.join(found)}", pytrace=False)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that the test moves."""
+    from showground.testing.clock import ManualClock
+
+    return ManualClock()
