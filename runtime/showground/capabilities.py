@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from showground.keys import CapabilityKey, InstallationId
 from showground.model import Delivery, Frozen, Installation, Json, Misfire, Outcome, Overlap
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 # --- key-value -------------------------------------------------------------------------------------------------------
 
@@ -269,6 +272,10 @@ class Community(Protocol):
     async def live_post(self, post_id: str) -> LivePost | None: ...
 
     async def member(self, community: str, user_id: str) -> Member | None: ...
+
+    async def signed_in(self, request: web.Request, community: str) -> Member | None:
+        """Who sent *request*, as a session that the browser carries proves; None for somebody who is not signed in."""
+        ...
 
 
 # --- what the host offers to providers -------------------------------------------------------------------------------

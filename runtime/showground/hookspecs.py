@@ -58,6 +58,8 @@ class Services:
     host_id: str
     """Unique to this host process; owner of leases."""
     emit: Emit = send_nowhere
+    secret: bytes = b""
+    """32 random bytes that all hosts of the deployment share; derive a key of your own from it (HMAC with your name)."""
 
 
 class Offer(Protocol):
