@@ -86,6 +86,8 @@ PERMANENT = (
     "installations",
     "tokens",
     "secret-key",
+    "settings",
+    "ticket-keys",
     "deliveries:d:*",
     "deliveries:out:*",
     "deliveries:ready:*",
