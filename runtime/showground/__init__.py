@@ -23,8 +23,27 @@ if TYPE_CHECKING:
     from showground.context.event import Event
     from showground.errors import ShowgroundError
     from showground.hookspecs import hookimpl
+    from showground.ui.hooks import (
+        ChannelStatus,
+        use_async,
+        use_channel,
+        use_form,
+        use_interval,
+        use_pagination,
+        use_state,
+        use_web_view,
+    )
 
-_HOOKS = ("use_async", "use_channel", "use_form", "use_interval", "use_pagination", "use_state", "use_web_view")
+_HOOKS = (
+    "ChannelStatus",
+    "use_async",
+    "use_channel",
+    "use_form",
+    "use_interval",
+    "use_pagination",
+    "use_state",
+    "use_web_view",
+)
 _RECORDS = ("CustomPostType", "Form", "MenuItem", "SchedulerJob", "SettingField", "SettingGroup", "Trigger")
 _PLACES = {
     "Context": "showground.context.context",
@@ -37,6 +56,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "ChannelStatus",
     "Context",
     "CustomPostType",
     "Devvit",
@@ -49,6 +69,13 @@ __all__ = [
     "ShowgroundError",
     "Trigger",
     "hookimpl",
+    "use_async",
+    "use_channel",
+    "use_form",
+    "use_interval",
+    "use_pagination",
+    "use_state",
+    "use_web_view",
 ]
 
 

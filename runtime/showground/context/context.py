@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from showground.context.assets import Assets
 from showground.context.call import Call
@@ -18,13 +17,11 @@ from showground.errors import ShowgroundError
 from showground.keys import InstallationId
 from showground.model import Invocation, Json
 
-CLIENTS: Final[Mapping[str, str]] = {
-    "redis": "showground.context.redis:RedisClient",
-    "cache": "showground.context.cache:CacheClient",
-    "scheduler": "showground.context.scheduler:SchedulerClient",
-    "realtime": "showground.context.realtime:RealtimeClient",
-}
-"""Members with a client of their own. A client is imported at its first use, so a worker pays for what its app uses."""
+if TYPE_CHECKING:  # imported at first use, so that a worker pays only for what its app uses
+    from showground.context.cache import Cache
+    from showground.context.realtime import Realtime
+    from showground.context.redis import Redis
+    from showground.context.scheduler import Scheduler
 
 NO_UI: Final = frozenset({"trigger", "job", "validate"})
 
@@ -51,7 +48,6 @@ class Context:
         self._call = call
         self._asset_names = assets
         self._ui = ui
-        self._members: dict[str, Any] = {}
 
     # --- what this invocation is ---
 
@@ -157,6 +153,30 @@ class Context:
     def assets(self) -> Assets:
         return Assets(self._asset_names, f"/assets/{self.app_name}/{self.app_version}")
 
+    @functools.cached_property
+    def redis(self) -> Redis:
+        from showground.context.redis import Redis
+
+        return Redis(self._call)
+
+    @functools.cached_property
+    def cache(self) -> Cache:
+        from showground.context.cache import Cache
+
+        return Cache(self._call)
+
+    @functools.cached_property
+    def scheduler(self) -> Scheduler:
+        from showground.context.scheduler import Scheduler
+
+        return Scheduler(self._call)
+
+    @functools.cached_property
+    def realtime(self) -> Realtime:
+        from showground.context.realtime import Realtime
+
+        return Realtime(self._call)
+
     async def fetch(
         self,
         url: str,
@@ -184,11 +204,6 @@ class Context:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in self._members:
-            place = CLIENTS.get(name)
-            if place is None:
-                self._members[name] = Member(name, self._call)
-            else:
-                module, _, client = place.partition(":")
-                self._members[name] = getattr(importlib.import_module(module), client)(self._call)
-        return self._members[name]
+        member = Member(name, self._call)
+        self.__dict__[name] = member
+        return member

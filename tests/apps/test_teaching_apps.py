@@ -1,0 +1,95 @@
+"""The teaching bundles do what they teach, each in a real worker process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from showground.bundle import archive
+from showground.bundle.check import check_folder
+from showground.bundle.manifest import load_manifest
+from showground.model import AppVersion, InvocationKind
+from showground.supervisor.supervisor import LOADER
+from showground.testing.workbench import Bundle, Workbench
+
+APPS = Path(__file__).parents[2] / "apps"
+SMALL = ("counter_trigger", "reminder", "webhook_relay", "webhook_relay_hooks", "server_push")
+
+
+class Host:
+    """The app under test in a worker; what it asks of the host's members is kept in `calls` and answered from `answers`."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+        self.calls: list[tuple[Any, ...]] = []
+        self.answers: dict[str, Any] = {}
+        for member, methods in {"scheduler": ("run_job",), "realtime": ("send",), "settings": ("get",)}.items():
+            bench.members.members[member] = ({m: self._method(m) for m in methods}, None)
+
+    def _method(self, name: str) -> Any:
+        async def method(*args: Any) -> Any:
+            self.calls.append((name, *args))
+            return self.answers.get(name)
+
+        return method
+
+    async def start(self, name: str) -> Bundle:
+        folder = APPS / name
+        manifest = await asyncio.to_thread(load_manifest, folder)
+        digest = await asyncio.to_thread(archive.digest, folder)
+        version = AppVersion(
+            app=manifest.name, version=manifest.version, digest=digest, entry=manifest.entry, limits=manifest.limits
+        )
+        registration = await self.bench.check(Bundle(folder, version))
+        return Bundle(folder, msgspec.structs.replace(version, registration=registration))
+
+    async def run(self, app: Bundle, kind: InvocationKind, name: str, payload: object, **more: Any) -> Any:
+        invocation = msgspec.structs.replace(self.bench.invocation(app, name), kind=kind, **more)
+        data = msgspec.json.encode(payload)
+        return msgspec.json.decode(await self.bench.supervisor.invoke(app.version, app.folder, invocation, data))
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    async with Workbench(tmp_path, loader=LOADER) as bench:
+        yield Host(bench)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_teaching_bundle_passes_its_own_check(name: str) -> None:
+    assert check_folder(APPS / name) == []
+
+
+@pytest.mark.parametrize("name", ["webhook_relay", "webhook_relay_hooks"])
+async def test_the_relay_passes_large_orders_on_however_it_is_written(host: Host, name: str) -> None:
+    app = await host.start(name)
+    host.answers["get"] = 10
+    event = "com.example.OrderPaid"
+    assert await host.run(app, "trigger", event, {"number": "7", "amount": 9}) is False
+    assert [call[0] for call in host.calls] == ["get"]
+    assert await host.run(app, "trigger", event, {"number": "8", "amount": 10}, idempotency_key="k") is True
+    method, channel, data = host.calls[-1]
+    assert (method, channel) == ("send", "orders")
+    assert msgspec.json.decode(data) == {"id": "k", "number": "8", "amount": 10}
+
+
+async def test_both_relays_register_the_same(host: Host) -> None:
+    decorated, hooked = await host.start("webhook_relay"), await host.start("webhook_relay_hooks")
+    assert decorated.version.registration == hooked.version.registration
+
+
+async def test_server_push_plans_one_job_at_install_and_publishes_at_each_run(host: Host) -> None:
+    app = await host.start("server_push")
+    host.answers["run_job"] = "job-1"
+    assert await host.run(app, "trigger", "AppInstall", {}) == "job-1"
+    _, request = host.calls.pop()
+    assert (request["name"], request["cron"], request["key"]) == ("publish_to_channel", "* * * * *", "publish")
+    await host.run(app, "job", "publish_to_channel", {"name": "publish_to_channel", "data": None})
+    method, channel, data = host.calls.pop()
+    assert (method, channel) == ("send", "events")
+    assert msgspec.json.decode(data)["message"].endswith(" UTC")
