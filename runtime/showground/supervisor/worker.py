@@ -116,6 +116,7 @@ class ProcessWorker:
         self._last = 0
         self._number: int | None = None
         self._doom: str | None = None
+        self._cut_off = False
         self._ready = False
         self._channel: frames.Channel | None = None
         self._output: OutputPipe | None = None
@@ -378,10 +379,15 @@ class ProcessWorker:
             self.kill("protocol error: it closed its socket" if not self.draining else "drained")
 
     def _break_off(self, fault: str) -> None:
+        self._cut_off = True
         self.kill(f"protocol error: {fault}")
 
     def _exited(self, exited: spawning.Exited | None) -> None:
-        self._finish(exits.reason(exited, self._doom, self.app.limits))
+        if self._cut_off and exited is not None and exited.code == 0:
+            # it saw our end close, and left before SIGKILL came
+            self._finish(self._doom or "exit code 0")
+        else:
+            self._finish(exits.reason(exited, self._doom, self.app.limits))
 
     def _finish(self, reason: str) -> None:
         if self.ended.done():

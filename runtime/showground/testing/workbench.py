@@ -6,6 +6,7 @@ Its bundles are of the plain kind (`showground.worker.plain`): one file with `as
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class Workbench:
         level: Level = "process",
         policy: Policy | None = None,
         loader: str = PLAIN,
+        jitter: random.Random | None = None,
     ) -> None:
         self.logs: list[LogRecord] = []
         self.members = Members()
@@ -65,6 +67,7 @@ class Workbench:
             level=level,
             policy=policy,
             loader=loader,
+            jitter=jitter,
         )
         self._folder = folder
         self._count = 0
@@ -74,7 +77,7 @@ class Workbench:
     ) -> Bundle:
         """Write a plain bundle whose entry is *source*; *limits* are fields of `Limits`."""
         source = dedent(source)
-        digest = hashlib.sha256(f"{name} {limits} {source}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{name} {limits} {sorted(capabilities)} {source}".encode()).hexdigest()
         folder = self._folder / digest[:16]
         folder.mkdir(exist_ok=True)
         (folder / "main.py").write_text(source)

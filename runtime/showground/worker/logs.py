@@ -89,10 +89,8 @@ class LineWriter(io.TextIOBase):
         now = time.time_ns() // 1_000_000
         for line in lines:
             self._emit(invocation, self._level, self._stream, line, now)
-        if len(rest) > LINE_BYTES:
-            self._emit(invocation, self._level, self._stream, rest, now)
-        elif rest:
-            self._partial[invocation] = rest
+        if rest:
+            self._partial[invocation] = rest[: LINE_BYTES + 1]  # one too many, so that it is cut with a mark
         return len(text)
 
     def finish(self, invocation: str | None) -> None:
