@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 _CAPITAL = re.compile(r"_([a-z0-9])")
 
@@ -12,10 +12,13 @@ _CAPITAL = re.compile(r"_([a-z0-9])")
 class Event(dict[str, Any]):
     """`event.post.title`, `event["post"]["title"]`; `event.type` is the event's name.
 
-    Fields keep Devvit's spelling; as attributes they may also be written in snake_case (`event.post.number_of_reports` finds
-    `numberOfReports`). A field wins over a method of `dict` of the same name, because a form's event has `values`: copy with
+    Fields keep Devvit's spelling; as attributes they may also be written in snake_case (`event.post.num_reports` finds
+    `numReports`). A field wins over a method of `dict` of the same name, because a form's event has `values`: copy with
     `dict(event)` when a method is wanted. It is a dict, so it can be sent on or stored as JSON as it is.
     """
+
+    if TYPE_CHECKING:
+        values: Any  # a form's event has a field of this name
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("_"):
