@@ -182,9 +182,7 @@ class RedditClient:
         fields: dict[str, Any] = {"run_as": run_as}
         if preview is not None:
             fields["preview"] = _tree(preview)
-        for name, value in (("text", text), ("url", url)):
-            if value is not None:
-                fields[name] = value
+        fields.update({name: value for name, value in (("text", text), ("url", url)) if value is not None})
         if post_data is not None:
             fields["post_data"] = msgspec.json.encode(post_data)
         return Post(self._call, await self._call(MEMBER, "submit_post", title, fields))
