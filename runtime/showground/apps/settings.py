@@ -65,7 +65,7 @@ class AppSettings:
     async def get_all(self, installation: Installation) -> dict[str, Json]:
         """What the app sees: defaults, then the installation's values, then the app's, which win. Secrets in the clear.
 
-        A field without value and default is absent; a select is a list in any case.
+        Every declared field is there: without value and default it is None; a select is a list in any case.
         """
         specs = installation.version.registration.settings
         own, shared = await self._redis.pipeline(
@@ -78,10 +78,7 @@ class AppSettings:
         for spec in specs:
             stored = _pairs(shared if spec.scope == "app" else own).get(spec.name)
             value = self._read(installation.app, spec, stored)
-            if value is None:
-                value = _default(spec)
-            if value is not None:
-                values[spec.name] = value
+            values[spec.name] = _default(spec) if value is None else value
         return values
 
     async def get(self, installation: Installation, name: str) -> Json:
