@@ -141,7 +141,7 @@ class Loop:
         try:
             until_ms = now_ms + int(self._options.claim_s * 1000)
             claim = await self._store.claim(shard, now_ms, self._options.batch, until_ms)
-            moves = await self._fire(claim, now_ms, started)
+            moves = await self._fire(shard, claim, now_ms, started)
             if moves:
                 await self._store.settle(shard, moves)
         except BaseException:
@@ -151,7 +151,7 @@ class Loop:
         known = [claim.wake_ms, 0 if claim.full else None, *looks]
         self._wake[shard] = min([self._wake[shard], *(at for at in known if at is not None)])
 
-    async def _fire(self, claim: Claim, now_ms: int, started: float) -> list[Move]:
+    async def _fire(self, shard: int, claim: Claim, now_ms: int, started: float) -> list[Move]:
         moves: list[Move] = []
         planned: list[tuple[Entry, Firing]] = []
         for number, entry in enumerate(claim.entries):
@@ -165,7 +165,12 @@ class Loop:
                 moves.append(Move(entry, entry.job.next_run_ms, now_ms + BROKEN_MS))
         if self._clock.monotonic() - started > STALE_S:
             return []
-        refused = await self._enqueue([e.job for e, _ in planned], [f for _, f in planned], now_ms)
+        try:
+            refused = await self._enqueue([e.job for e, _ in planned], [f for _, f in planned], now_ms)
+        except Exception:
+            # Give the claim back, so that the next turn meets the same trouble, or its end, and not an empty due set.
+            await self._store.settle(shard, [Move(e, e.job.next_run_ms, now_ms) for e in claim.entries])
+            raise
         for entry, firing in planned:
             if entry.job.installation in refused:
                 moves.append(Move(entry, entry.job.next_run_ms, now_ms + OVERLOADED_MS))

@@ -131,7 +131,7 @@ class JobScheduler:
 
 
 @asynccontextmanager
-async def _running(store: JobStore, services: Services) -> AsyncIterator[JobScheduler]:
+async def running(store: JobStore, services: Services) -> AsyncIterator[JobScheduler]:
     scheduler = JobScheduler(store, services)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(store.pokes(scheduler.loop.poke))
@@ -143,12 +143,12 @@ async def _running(store: JobStore, services: Services) -> AsyncIterator[JobSche
 @asynccontextmanager
 async def redis_scheduler(services: Services) -> AsyncIterator[JobScheduler]:
     """Jobs in Redis, one loop per host, each slot enqueued once whichever host is first."""
-    async with _running(RedisStore(services.redis, services.keys), services) as scheduler:
+    async with running(RedisStore(services.redis, services.keys), services) as scheduler:
         yield scheduler
 
 
 @asynccontextmanager
 async def memory_scheduler(services: Services) -> AsyncIterator[JobScheduler]:
     """Jobs in this process, gone when it ends: for unit tests."""
-    async with _running(MemoryStore(services.clock.now_ms), services) as scheduler:
+    async with running(MemoryStore(services.clock.now_ms), services) as scheduler:
         yield scheduler

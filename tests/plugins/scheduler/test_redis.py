@@ -1,0 +1,94 @@
+"""The redis provider keeps every promise of the scheduler capability, and leaves no key behind."""
+
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from showground.capabilities import Scheduler
+from showground.hookspecs import Services
+from showground.keys import KeySpace
+from showground.redis.api import Redis
+from showground.testing.clock import ManualClock
+from showground.testing.conformance.scheduler import (
+    CLOCK,
+    POLL_S,
+    START_MS,
+    SchedulerBench,
+    SchedulerConformance,
+    job,
+    pass_time,
+    slots,
+)
+from showground.testing.deliveries import MemoryDeliveries
+from showground_scheduler.scheduler import redis_scheduler
+
+
+class RedisBench:
+    def __init__(self, redis: Redis, keys: KeySpace) -> None:
+        self.clock = ManualClock(START_MS)
+        self.deliveries = MemoryDeliveries(self.clock)
+        self._redis = redis
+        self._keys = keys
+
+    def open(self, **options: object) -> AbstractAsyncContextManager[Scheduler]:
+        services = Services(
+            redis=self._redis,
+            keys=self._keys,
+            clock=self.clock,
+            options={"poll_s": POLL_S, **options},
+            deliveries=self.deliveries,
+            observe=lambda event: None,
+            host_id="host",
+        )
+        return redis_scheduler(services)
+
+
+@pytest.fixture
+def bench(redis: Redis, keys: KeySpace) -> SchedulerBench:
+    return RedisBench(redis, keys)
+
+
+class TestRedisScheduler(SchedulerConformance):
+    @pytest.fixture
+    def bench(self, redis: Redis, keys: KeySpace) -> SchedulerBench:
+        return RedisBench(redis, keys)
+
+
+async def test_nothing_of_an_installation_is_left_when_its_jobs_are_gone(
+    bench: SchedulerBench, redis: Redis, keys: KeySpace
+) -> None:
+    async with bench.open() as scheduler:
+        kept = await scheduler.run_job(job(key="k"))
+        await scheduler.run_job(job(run_at_ms=START_MS, key="once"))
+        await pass_time(bench, 1, scheduler)
+        await scheduler.cancel_job(CLOCK, kept)
+        left = [key async for key in redis.scan(f"{keys.prefix}:*")]
+        assert all(b":scheduler:rate:" in key for key in left)
+        for key in left:
+            assert await redis.call("PTTL", key) > 0
+
+
+async def test_another_host_makes_a_job_of_the_next_second_known_at_once(redis: Redis, keys: KeySpace) -> None:
+    bench = RedisBench(redis, keys)
+    # With a poll of a second and a clock that stands, only the poke can wake the first host.
+    async with bench.open(poll_s=1.0) as sleeping, bench.open(poll_s=1.0) as asking:
+        await bench.clock.settle()
+        job_id = await asking.run_job(job(run_at_ms=START_MS))
+        await bench.deliveries.until(lambda: len(bench.deliveries.offered) >= 1)
+        assert slots(bench, job_id) == [pytest.approx(10 / 60)]
+        assert sleeping.tick_age_s() == 0
+
+
+async def test_a_claim_that_its_host_never_settles_is_taken_by_the_next(bench: SchedulerBench) -> None:
+    async with bench.open() as scheduler:
+        job_id = await scheduler.run_job(job())
+    bench.deliveries.away = True
+    async with bench.open() as dying:
+        bench.clock.jump(51)
+        await bench.clock.advance(POLL_S)
+        del dying
+    bench.deliveries.away = False
+    async with bench.open() as next_host:
+        await pass_time(bench, 0, next_host)
+        await pass_time(bench, 3, next_host)
+    assert slots(bench, job_id) == [1]
