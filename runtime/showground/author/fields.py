@@ -1,4 +1,4 @@
-"""Settings fields and form fields: from what an author wrote to plain data, with every fault named."""
+"""Settings fields: from what an author wrote to plain data, with every fault named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ KEYS = {f.name for f in dataclasses.fields(SettingField)}
 GROUP_KEYS = {"type", "label", "fields", "help_text", "scope"}
 TYPES: tuple[str, ...] = get_args(FieldType)
 SCOPES = ("installation", "app")
-FORM_TYPES = (*TYPES, "image", "group")
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -163,35 +162,3 @@ def _fits(field: SettingField, options: tuple[tuple[str, str], ...]) -> bool:
             return all(c in values for c in chosen) and (field.multi_select or len(chosen) <= 1)
         case _:
             return isinstance(value, str)
-
-
-def check_form(form: Mapping[str, Any], where: str, problems: list[Problem]) -> None:
-    """Report what is wrong with a static form: fields, types, and names used twice, groups included."""
-    fields = form.get("fields")
-    if not isinstance(fields, Sequence) or isinstance(fields, str):
-        problems.append(
-            Problem(where, "a form has no list of fields", 'Write {"fields": [{"type": "string", "name": "who"}]}.')
-        )
-        return
-    seen: set[str] = set()
-    for field in _flat(fields):
-        if not isinstance(field, Mapping) or field.get("type") not in FORM_TYPES:
-            problems.append(
-                Problem(where, f"a form has the unknown field {field!r}", f"The types are {', '.join(FORM_TYPES)}.")
-            )
-            continue
-        name = field.get("name")
-        if not isinstance(name, str) or not name:
-            problems.append(Problem(where, f"a form field of type {field['type']} has no name", "Give it one."))
-        elif name in seen:
-            problems.append(Problem(where, f"Duplicate field name: {name}", "Names are unique within a form."))
-        else:
-            seen.add(name)
-
-
-def _flat(fields: Sequence[Any]) -> Iterator[Any]:
-    for field in fields:
-        if isinstance(field, Mapping) and field.get("type") == "group":
-            yield from _flat(field.get("fields", ()))
-        else:
-            yield field

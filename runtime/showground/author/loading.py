@@ -22,6 +22,7 @@ from showground.author.registration import Handlers, Registrar
 from showground.bundle.manifest import Manifest, trusted_manifest
 from showground.context.call import Call
 from showground.context.context import Context
+from showground.context.event import Event, view
 from showground.errors import Problem, ShowgroundError
 from showground.model import AppVersion, Invocation, Registration
 
@@ -81,14 +82,34 @@ class LoadedBundle:
                 return answer
 
     async def _interact(self, invocation: Invocation, payload: bytes, call: Call) -> bytes:
+        from showground.context.ui import Ui
+
+        event = read_event(payload, invocation.kind, invocation.name)
         if invocation.kind == "menu":
             handler = self._find(self.handlers.menu_items, invocation).on_press
         else:
             handler = self._find(self.handlers.forms, invocation).on_submit
-        ui = importlib.import_module("showground.context.ui").Ui(self.handlers.forms)
-        event = read_event(payload, invocation.kind, invocation.name)
+            self._check_values(invocation.name, event)
+        ui = Ui(self.handlers.forms)
         await call_handler(handler, event, Context(invocation, call, self.asset_names, ui))
         return msgspec.json.encode({"effects": ui.effects})
+
+    def _check_values(self, key: str, event: Event) -> None:
+        """Hold what was sent to the form's fields. What a form that a function made may hold is known to that function only."""
+        from showground.ui.forms import validate
+
+        form = next((f.form for f in self.registration.forms if f.id == key), None)
+        if form is None:
+            return
+        values, errors = validate(form, event.get("values"))
+        if errors:
+            raise ShowgroundError(
+                "invalid",
+                "The form's values do not fit its fields",
+                key,
+                details=tuple(Problem(f"values/{name}", message) for name, message in errors.items()),
+            )
+        event["values"] = view(values)
 
     @functools.cached_property
     def views(self) -> Any:

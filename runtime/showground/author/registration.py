@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from showground.author.collection import Collection, Entry
-from showground.author.fields import SettingFields, check_form
+from showground.author.fields import SettingFields
 from showground.author.options import Options
 from showground.author.places import Places
 from showground.author.records import CustomPostType, Form, Handler, Height, Location, MenuItem, UserType
 from showground.bundle.manifest import FILE, HandlerLimit, Manifest
-from showground.errors import Problem
-from showground.model import FormSpec, JobSpec, MenuItemSpec, PostTypeSpec, Registration, TriggerSpec
+from showground.errors import Problem, ShowgroundError
+from showground.model import FormSpec, JobSpec, Json, MenuItemSpec, PostTypeSpec, Registration, TriggerSpec
 
 EVENTS: Final = (
     "AppInstall",
@@ -273,8 +273,7 @@ class Registrar:
                 continue
             forms[key] = form
             if isinstance(form.form, Mapping):
-                check_form(form.form, where, self._problems)
-                specs.append(FormSpec(id=key, form=dict(form.form)))
+                specs.append(FormSpec(id=key, form=self._static_form(form.form, where)))
             else:
                 if not callable(form.form):
                     self._problem(
@@ -284,6 +283,15 @@ class Registrar:
                     )
                 specs.append(FormSpec(id=key))
         return forms, specs
+
+    def _static_form(self, form: Mapping[str, Any], where: str) -> Mapping[str, Json]:
+        from showground.ui.forms import normalise_form  # most apps have no forms
+
+        try:
+            return normalise_form(form)
+        except ShowgroundError as error:
+            self._problem(where, error.message, error.remedy)
+            return {}
 
 
 def _menu_spec(key: str, item: MenuItem) -> MenuItemSpec:

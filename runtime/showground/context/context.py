@@ -20,8 +20,10 @@ from showground.model import Invocation, Json
 if TYPE_CHECKING:  # imported at first use, so that a worker pays only for what its app uses
     from showground.context.cache import Cache
     from showground.context.realtime import Realtime
+    from showground.context.reddit import RedditClient
     from showground.context.redis import Redis
     from showground.context.scheduler import Scheduler
+    from showground.context.ui import Ui
 
 NO_UI: Final = frozenset({"trigger", "job", "validate"})
 
@@ -177,6 +179,13 @@ class Context:
 
         return Realtime(self._call)
 
+    @functools.cached_property
+    def reddit(self) -> RedditClient:
+        """Posts, comments and people of the community; the name is Devvit's."""
+        from showground.context.reddit import RedditClient
+
+        return RedditClient(self._call)
+
     async def fetch(
         self,
         url: str,
@@ -190,7 +199,7 @@ class Context:
         return await Http(self._call).fetch(url, method=method, headers=headers, body=body, timeout_s=timeout_s)
 
     @property
-    def ui(self) -> Any:
+    def ui(self) -> Ui:
         """Effects for the user who pressed or submitted: `show_toast`, `show_form`, `navigate_to`."""
         if self._ui is None:
             raise ShowgroundError(

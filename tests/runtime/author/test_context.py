@@ -13,6 +13,7 @@ import pytest
 from showground.context.assets import Assets
 from showground.context.context import Context
 from showground.context.event import view
+from showground.context.ui import Ui
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId
 from showground.model import Invocation, InvocationKind
@@ -36,7 +37,7 @@ class Calls:
         return self.answer
 
 
-def context(kind: InvocationKind = "trigger", call: Calls | None = None, ui: Any = None, **more: Any) -> Context:
+def context(kind: InvocationKind = "trigger", call: Calls | None = None, ui: Ui | None = None, **more: Any) -> Context:
     invocation = Invocation(
         id="i",
         installation=InstallationId("app:here"),
@@ -100,7 +101,7 @@ def test_the_context_says_what_the_invocation_is() -> None:
     assert 4 < given.remaining_s <= 5
     assert context(deadline_ms=1).remaining_s == 0
     assert given.ui_environment is None
-    shown = context("menu", ui=object()).ui_environment
+    shown = context("menu", ui=Ui({})).ui_environment
     assert shown is not None
     assert shown.timezone == "UTC"
     json.dumps(given.to_json())

@@ -242,6 +242,30 @@ Devvit.add_settings({"type": "number", "name": "size",
         assert await run(loaded, "validate", "size", {"value": 3, "isEditing": True}) == {"error": None}
 
 
+async def test_menu_items_and_forms_answer_with_what_the_user_is_shown(tmp_path: Path) -> None:
+    code = """
+from showground import Devvit
+
+@Devvit.create_form({"fields": [{"type": "number", "name": "size", "required": True, "min": 1}]})
+def sized(event, context):
+    context.ui.show_toast(f"Size {event.values.size}")
+
+@Devvit.add_menu_item("Resize", ["post"])
+async def resize(event, context):
+    assert event.target_id == "t3_1"
+    context.ui.show_form(sized)
+"""
+    with load_bundle(bundle(tmp_path / "a", {"main.py": code})) as loaded:
+        pressed = await run(loaded, "menu", "menuItem.0", {"location": "post", "targetId": "t3_1"})
+        [effect] = pressed["effects"]
+        assert (effect["type"], effect["id"], effect["form"]["fields"][0]["name"]) == ("form", "form.0", "size")
+        shown = await run(loaded, "form", "form.0", {"values": {"size": 3}})
+        assert [e["text"] for e in shown["effects"]] == ["Size 3"]
+        with pytest.raises(ShowgroundError) as refused:
+            await run(loaded, "form", "form.0", {"values": {"size": 0, "extra": 1}})
+        assert {p.where for p in refused.value.details} == {"values/size", "values/extra"}
+
+
 def test_the_manifest_may_bound_a_handler_and_declare_jobs_and_settings(tmp_path: Path) -> None:
     folder = bundle(
         tmp_path / "a",
