@@ -70,7 +70,7 @@ SERVER = Viewer()
 
 
 class Dispatch:
-    """Runs app code. Raises `ShowgroundError` only: `not_found`, `app_error`, `deadline_exceeded`, `worker_died`, `overloaded`."""
+    """Runs app code. Raises `ShowgroundError` only: `not_found`, and what the supervisor says of how a call ended."""
 
     def __init__(
         self,
@@ -89,11 +89,7 @@ class Dispatch:
 
     async def invoke(self, request: InvokeRequest) -> bytes:
         """Run *request* and return what the app's code returned."""
-        installation = self._installations.get(request.installation)
-        if installation is None:
-            raise ShowgroundError(
-                "not_found", f"{request.installation} is not installed", "installation", "Install the app first."
-            )
+        installation = self.installation(request.installation)
         app = installation.version
         invocation = self._invocation(request, installation)
         folder = self._folders.get(app.digest) or await self._unpack(app.digest)
@@ -113,6 +109,13 @@ class Dispatch:
                     value=self._clock.monotonic() - started,
                 )
             )
+
+    def installation(self, key: InstallationId) -> Installation:
+        """Raises `not_found`."""
+        found = self._installations.get(key)
+        if found is None:
+            raise ShowgroundError("not_found", f"{key} is not installed", "installation", "Install the app first.")
+        return found
 
     async def handle(self, delivery: Delivery, attempt: int) -> bytes:
         """Run one delivery: what the delivery runner calls."""
