@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import WSMsgType, web
 from aiohttp.http import HttpVersion11
+from msgspec.structs import asdict
 
 from showground.capabilities import REALTIME, Realtime
 from showground.clock import SystemClock
@@ -42,7 +43,7 @@ class Endpoints:
     def __init__(self, providers: Providers, origin_allowed: OriginCheck) -> None:
         self._providers = providers
         self._origin_allowed = origin_allowed
-        self._streams = Streams(SystemClock())
+        self.streams = Streams(SystemClock())
         self._flusher = Flusher()
         self._tasks = Tasks(grace_s=CLOSE_S)
         self._websocket = Encoder(WebSocketFraming())
@@ -65,7 +66,7 @@ class Endpoints:
         return realtime.settings if isinstance(realtime, Channels) else RealtimeSettings()
 
     async def drain(self) -> None:
-        await self._streams.drain()
+        await self.streams.drain()
         await self._tasks.close()
 
     # --- plain requests ------------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ class Endpoints:
     async def list_channels(self, request: web.Request) -> web.StreamResponse:
         installation = installation_of(request)
         names = await self._realtime.channels(installation)
-        return _json({"channels": list(names), "limits": msgspec.to_builtins(self._settings.limits)})
+        return _json({"channels": list(names), "limits": asdict(self._realtime.limits)})
 
     async def publish(self, request: web.Request) -> web.StreamResponse:
         installation, name = installation_of(request), channel_of(request)
@@ -121,7 +122,7 @@ class Endpoints:
         )
         stream = Stream(lambda ended: self._start(lambda: self._close_websocket(socket, ended, outbox)))
         outbox = self._outbox(request, self._websocket, stream)
-        self._streams.admit(stream, settings.connections)
+        self.streams.admit(stream, settings.connections)
         joined: Joined | None = None
         try:
             joined = await self._join(request, outbox)
@@ -140,7 +141,7 @@ class Endpoints:
             outbox.end()
             if joined is not None:
                 await joined.close()
-            self._streams.release(stream)
+            self.streams.release(stream)
 
     async def _close_websocket(self, socket: web.WebSocketResponse, stream: Stream, outbox: Outbox) -> None:
         code = stream.code
@@ -168,7 +169,7 @@ class Endpoints:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
-        self._streams.admit(stream, settings.connections)
+        self.streams.admit(stream, settings.connections)
         joined: Joined | None = None
         try:
             joined = await self._join(request, outbox)
@@ -200,7 +201,7 @@ class Endpoints:
             outbox.end()
             if joined is not None:
                 await joined.close()
-            self._streams.release(stream)
+            self.streams.release(stream)
 
     # --- shared --------------------------------------------------------------------------------------------------
 
@@ -228,14 +229,14 @@ class Endpoints:
                 "recovered": recovered,
                 "policy": policy_of(request),
                 "heartbeat_s": settings.heartbeat_s,
-                "limits": {**msgspec.to_builtins(settings.limits), "queue_bytes": settings.queue_bytes},
+                "limits": {**asdict(self._realtime.limits), "queue_bytes": settings.queue_bytes},
             },
         )
 
     def _retry_ms(self, code: CloseCode) -> int | None:
         if not code.may_reconnect:
             return None
-        return reconnect_after_ms(len(self._streams) if code is CloseCode.DRAINING else 1)
+        return reconnect_after_ms(len(self.streams) if code is CloseCode.DRAINING else 1)
 
     def _start(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         self._tasks.start("close a realtime connection", work())

@@ -2,65 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import pytest
+from tests.plugins.realtime.serving import services
 
 from showground.capabilities import Realtime
-from showground.hookspecs import Services
-from showground.keys import KeySpace
+from showground.testing.clock import ManualClock
 from showground.testing.conformance.realtime import RealtimeConformance, RealtimeStore
 from showground_realtime.channels import open_memory
 
 
-class MovableClock:
-    """Time that only a test moves; whoever sleeps on it sleeps until it is moved far enough."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self._moved = asyncio.Event()
-
-    def now_ms(self) -> int:
-        return int(self.now * 1000)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        until = self.now + seconds
-        while self.now < until:
-            await self._moved.wait()
-
-    def move(self, seconds: float) -> None:
-        self.now += seconds
-        self._moved.set()
-        self._moved = asyncio.Event()
-
-
 class MemoryStore:
-    def __init__(self) -> None:
-        self.clock = MovableClock()
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
 
     def open(self, **options: object) -> AbstractAsyncContextManager[Realtime]:
-        nothing: Any = None  # the memory provider uses neither Redis nor deliveries
-        services = Services(
-            redis=nothing,
-            keys=KeySpace(),
-            clock=self.clock,
-            options=options,
-            deliveries=nothing,
-            observe=lambda event: None,
-            host_id="test",
-        )
-        return open_memory(services)
+        return open_memory(services(options, clock=self._clock))
 
     async def advance(self, seconds: float) -> None:
-        self.clock.move(seconds)
+        await self._clock.advance(seconds)
 
 
 class TestMemory(RealtimeConformance):
     @pytest.fixture
-    def store(self) -> RealtimeStore:
-        return MemoryStore()
+    def store(self, clock: ManualClock) -> RealtimeStore:
+        return MemoryStore(clock)
