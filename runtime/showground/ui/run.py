@@ -1,0 +1,107 @@
+"""The run of one view's events: what hooks, setters and the context reach through one context variable.
+
+Nothing of a viewer is kept in a module, and closures of a render hold no state: a setter that was made in one render acts on
+whatever run calls it. So one render's closures can serve many views that are in the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from showground.errors import ShowgroundError
+from showground.ui.effects import Effects
+from showground.ui.faults import fault
+
+if TYPE_CHECKING:
+    from showground.ui.render import Render
+
+State = dict[str, Any]
+"""Hook id to JSON value. A run replaces values and never changes one in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    id: str | None = None
+    name: str | None = None
+    moderator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """What the viewer's screen is like. Sizes in CSS pixels."""
+
+    width: float = 512
+    height: float = 320
+    scale: float = 1.0
+    font_scale: float = 1.0
+    color_scheme: str = "light"
+    locale: str = "en"
+    timezone: str = "UTC"
+
+
+class Alone(BaseException):
+    """A capability was called while many views were run together: the view must be run in a request of its own.
+
+    Nothing has happened yet. Not an `Exception`, so that the app's own `except Exception` does not catch it.
+    """
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One view, from the state that it was in to the one that it will be in."""
+
+    state: State
+    viewer: Viewer
+    env: Env
+    post: Mapping[str, Any]
+    base: Callable[[], Any]
+    """Makes the invocation's own context: clients and ids."""
+    folder: str = ""
+    effects: Effects = field(default_factory=Effects)
+    rendering: Render | None = None
+    read_viewer: bool = False
+    read_env: bool = False
+    forms: Mapping[str, Any] = field(default_factory=dict)
+    """Forms of the current render, hook id to what `show_form` needs."""
+    closed: bool = False
+
+    def fault(self, message: str, remedy: str = "") -> ShowgroundError:
+        return fault(message, remedy, self.folder)
+
+
+_current: ContextVar[Run | None] = ContextVar("showground_view_run", default=None)
+
+
+def enter(run: Run) -> None:
+    """Make *run* the current one of this task."""
+    _current.set(run)
+
+
+def current(what: str) -> Run:
+    """The run that *what* acts on; raises `app_error` outside of one and after its end."""
+    run = _current.get()
+    if run is None:
+        raise fault(
+            f"{what} was used outside of a live post",
+            "Use it in the render function of a post type, or in a handler of a block.",
+        )
+    if run.closed:
+        raise run.fault(
+            f"{what} was used after its handler had ended",
+            "Await what the handler starts; background tasks do not outlive it.",
+        )
+    return run
+
+
+def rendering(hook: str) -> tuple[Run, Render]:
+    """The render that calls *hook*; raises `app_error` when none is going on."""
+    run = current(hook)
+    if run.rendering is None:
+        raise run.fault(
+            f"{hook} was called outside of a render",
+            "Call hooks at the top of the render function or of a component, not in handlers.",
+        )
+    return run, run.rendering
