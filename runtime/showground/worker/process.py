@@ -84,6 +84,7 @@ def inherit(sock: int, output: int) -> None:
 
 
 def serve(order: spawning.Spawn, load: Load) -> int:
+    # here and not above: serving needs this module's protocols
     from showground.worker.serving import Server
 
     try:

@@ -8,20 +8,25 @@ an app. It dies with the host, and its workers die with it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
 import os
+import pkgutil
 import select
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from showground.worker import process, spawning
 from showground.worker.confinement import die_with_parent
 
 PR_SET_CHILD_SUBREAPER = 36
+WARM = ("uvloop", "showground.worker.serving", "showground.context", "showground.ui")
+"""Imported before the first fork, packages with all their modules: what is imported here, no worker imports again."""
 
 
 class Zygote:
@@ -142,6 +147,15 @@ def find_loader(name: str) -> process.Load:
     return load  # type: ignore[no-any-return]  # named by the host, not by an app
 
 
+def warm(names: Iterable[str]) -> None:
+    """Import *names*. What does not import is passed over: it fails, with its reason, where it is used."""
+    for name in names:
+        with contextlib.suppress(ImportError):
+            module = importlib.import_module(name)
+            if name.startswith("showground.") and hasattr(module, "__path__"):
+                warm(f"{name}.{found.name}" for found in pkgutil.iter_modules(module.__path__))
+
+
 def main(descriptor: int, host: int, loader: str) -> None:
     die_with_parent(host)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the host, which then ends us
@@ -153,6 +167,7 @@ def main(descriptor: int, host: int, loader: str) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     zygote = Zygote(control, wake, find_loader(loader))
+    warm(WARM)
     gc.collect()
     gc.freeze()
     zygote.serve()
