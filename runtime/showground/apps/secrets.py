@@ -57,7 +57,7 @@ class SecretBox:
     def open(self, owner: str, name: str, sealed: str) -> str:
         """The value; raises `misconfigured` when no key of this host opens it, or it was sealed for another place."""
         try:
-            found = msgspec.json.decode(self._fernet.decrypt(sealed.encode()), type=tuple[str, str, str])
+            found = msgspec.json.decode(self._decrypt(sealed), type=tuple[str, str, str])
         except (InvalidToken, msgspec.DecodeError) as error:
             raise ShowgroundError(
                 "misconfigured",
@@ -72,7 +72,7 @@ class SecretBox:
     def reseal(self, sealed: str) -> str:
         """The same secret under the newest key."""
         try:
-            return self._fernet.rotate(sealed.encode()).decode()
+            return self._fernet.encrypt(self._decrypt(sealed)).decode()
         except InvalidToken as error:
             raise ShowgroundError(
                 "misconfigured", "a secret can't be decrypted with the key of this host", VARIABLE
@@ -92,6 +92,17 @@ class SecretBox:
         self._keys = keys
         self._fernet = MultiFernet([Fernet(key) for key in keys])
 
+    def _decrypt(self, sealed: str) -> bytes:
+        try:
+            return self._fernet.decrypt(sealed.encode())
+        except InvalidToken:
+            if self._file is None or (keys := self._file.read_text("ascii").split()) == self._keys:
+                raise
+        # Another process that shares the data folder rotated the key.
+        self._keys = keys
+        self._fernet = MultiFernet([Fernet(key) for key in keys])
+        return self._fernet.decrypt(sealed.encode())
+
     @property
     def from_file(self) -> bool:
         return self._file is not None
@@ -101,6 +112,10 @@ class SecretBox:
         key = keys.host("secret-key")
         await redis.call("SET", key, self.seal("deployment", "proof", _PROOF), "NX")
         self.open("deployment", "proof", bytes(await redis.call("GET", key)).decode())
+
+    async def renew_proof(self, redis: Redis, keys: KeySpace) -> None:
+        """Let the proof be under the newest key, so that older ones may be thrown away after a rotation."""
+        await redis.call("SET", keys.host("secret-key"), self.seal("deployment", "proof", _PROOF))
 
 
 def new_key() -> str:

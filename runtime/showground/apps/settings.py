@@ -169,6 +169,7 @@ class AppSettings:
                     renewed = msgspec.json.encode({"sealed": self._box.reseal(sealed["sealed"])})
                     # Only over the value that was read: somebody may set the secret at this moment.
                     count += int(await self._redis.run(_SWAP, [key], [name, value, renewed]))
+        await self._box.renew_proof(self._redis, self._keys)
         return count
 
     # --- inside ---
@@ -271,3 +272,29 @@ def _needed(installation: Installation | None) -> Installation:
     if installation is None:
         raise ShowgroundError("internal", "the values of an installation were asked for without it", "settings")
     return installation
+
+
+def spec_problems(spec: SettingSpec) -> list[Problem]:
+    """What is wrong with a field before it has any value: found at upload, so that it can't be met at run time."""
+    where = f"settings/{spec.name}"
+    problems = [
+        Problem(where, f"its default does not fit: {p.message}", "Give a default of the field's type.")
+        for p in _faults(spec, _default(spec))
+    ]
+    if spec.is_secret and spec.scope != "app":
+        problems.append(
+            Problem(where, "a secret has to be app-wide", 'Give it the scope "app", as Devvit asks for, too.')
+        )
+    if spec.is_secret and spec.type not in ("string", "paragraph"):
+        problems.append(Problem(where, f"a secret can't be a {spec.type}", "Make it a string."))
+    if spec.is_secret and spec.default is not None:
+        problems.append(
+            Problem(
+                where,
+                "a secret can't have a default",
+                "Whoever reads the bundle could read it; set it after the upload.",
+            )
+        )
+    if spec.type == "select" and not spec.options:
+        problems.append(Problem(where, "has no options to select from", "Give label and value of each."))
+    return problems
