@@ -20,6 +20,7 @@ from showground.author.modules import BundleModules
 from showground.author.places import Places
 from showground.author.registration import Handlers, Registrar
 from showground.bundle.manifest import Manifest, trusted_manifest
+from showground.context.assets import AssetNames
 from showground.context.call import Call
 from showground.context.context import Context
 from showground.context.event import Event, view
@@ -37,8 +38,12 @@ class LoadedBundle:
         manifest: Manifest,
         registration: Registration,
         handlers: Handlers,
+        digest: str = "",
     ) -> None:
         self.manifest = manifest
+        self.folder = modules.folder
+        self.digest = digest
+        """Of the content; empty when the bundle was loaded from a folder that nobody uploaded."""
         self.module = module
         """The entry module, for tests that call a function of it directly."""
         self.registration = registration
@@ -117,10 +122,12 @@ class LoadedBundle:
         return importlib.import_module("showground.ui.session").Views(self)
 
     @functools.cached_property
-    def asset_names(self) -> frozenset[str]:
-        """Paths below the assets folder."""
-        folder = self._modules.folder / self.manifest.assets
-        return frozenset(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    def asset_names(self) -> AssetNames:
+        """Paths below the assets folder. The host serves them by the digest of the content, so an address never goes stale."""
+        folder = self.folder / self.manifest.assets
+        return AssetNames.at(
+            f"/assets/{self.digest}", (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        )
 
     @staticmethod
     def _find(known: Any, invocation: Invocation) -> Any:
@@ -175,7 +182,8 @@ def load_bundle(folder: Path, app: Manifest | AppVersion | None = None) -> Loade
     except BaseException:
         modules.close()
         raise
-    return LoadedBundle(modules, module, manifest, registration, handlers)
+    digest = app.digest if isinstance(app, AppVersion) else ""
+    return LoadedBundle(modules, module, manifest, registration, handlers, digest)
 
 
 def _import(modules: BundleModules, entry: str, places: Places) -> ModuleType:

@@ -15,8 +15,8 @@ MARK = "__name__"
 """Stands for the app's name in the template's files."""
 
 
-def create_app(name: str, folder: Path) -> list[str]:
-    """Write a new app called *name* into *folder*, which must be new or empty. Returns the files, as relative paths.
+def scaffold(name: str, parent: Path) -> Path:
+    """Write a new app called *name* into a folder of *parent*, and return that folder (`my-app` is made in `my_app`).
 
     The folder appears whole or not at all. Errors: `invalid` (no app name), `conflict` (there is something in the folder).
     """
@@ -24,29 +24,29 @@ def create_app(name: str, folder: Path) -> list[str]:
         raise ShowgroundError(
             "invalid", f"{name!r} is not an app name", "name", "Use 2 to 32 of a-z, 0-9 and -, starting with a letter."
         )
+    folder = parent / name.replace("-", "_")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ShowgroundError("conflict", f"{folder} exists and is not empty", "folder", "Name another folder.")
+        raise ShowgroundError(
+            "conflict", f"{folder} exists and is not empty", "folder", "Choose another name or place."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".new-app-", dir=folder.parent))
     try:
         staging.chmod(0o755)
-        written = sorted(_copy(resources.files("showground.bundle").joinpath("templates/app"), staging, "", name))
+        _copy(resources.files("showground.bundle").joinpath("templates/app"), staging, name)
         staging.rename(folder)  # replaces an empty folder
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    return written
+    return folder
 
 
-def _copy(source: Traversable, target: Path, prefix: str, name: str) -> list[str]:
-    written: list[str] = []
+def _copy(source: Traversable, target: Path, name: str) -> None:
     for item in source.iterdir():
         if item.name == "__pycache__":
             continue
         if item.is_dir():
             (target / item.name).mkdir()
-            written += _copy(item, target / item.name, f"{prefix}{item.name}/", name)
+            _copy(item, target / item.name, name)
         else:
             (target / item.name).write_text(item.read_text("utf-8").replace(MARK, name), "utf-8")
-            written.append(prefix + item.name)
-    return written

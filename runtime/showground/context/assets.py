@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import overload
 
 from showground.errors import ShowgroundError
+
+
+class AssetNames(frozenset[str]):
+    """The paths of a bundle's assets, and the address below which the host serves them."""
+
+    base: str = ""
+
+    @classmethod
+    def at(cls, base: str, names: Iterable[str]) -> AssetNames:
+        found = cls(names)
+        found.base = base
+        return found
 
 
 class Assets:
@@ -13,9 +25,9 @@ class Assets:
 
     __slots__ = ("_base", "_names")
 
-    def __init__(self, names: frozenset[str], base: str) -> None:
+    def __init__(self, names: frozenset[str]) -> None:
         self._names = names
-        self._base = base
+        self._base = names.base if isinstance(names, AssetNames) else ""
 
     @overload
     def get_url(self, path: str) -> str: ...

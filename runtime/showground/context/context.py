@@ -153,7 +153,7 @@ class Context:
 
     @functools.cached_property
     def assets(self) -> Assets:
-        return Assets(self._asset_names, f"/assets/{self.app_name}/{self.app_version}")
+        return Assets(self._asset_names)
 
     @functools.cached_property
     def redis(self) -> Redis:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from showground.context.assets import Assets
+from showground.context.assets import AssetNames
 from showground.context.context import Context
 from showground.context.event import view
 from showground.context.ui import Ui
@@ -49,7 +49,7 @@ def context(kind: InvocationKind = "trigger", call: Calls | None = None, ui: Ui 
         timeout_s=30,
         **more,
     )
-    return Context(invocation, call or Calls(), frozenset({"logo.svg", "a/b.png"}), ui)
+    return Context(invocation, call or Calls(), AssetNames.at("/assets/d1", ["logo.svg", "a/b.png"]), ui)
 
 
 def test_an_event_reads_as_attributes_and_as_a_mapping() -> None:
@@ -134,13 +134,12 @@ async def test_settings_ask_the_host() -> None:
 
 def test_assets_know_their_names() -> None:
     assets = context().assets
-    assert assets.get_url("logo.svg").endswith("/logo.svg")
+    assert assets.get_url("logo.svg") == "/assets/d1/logo.svg"
     assert assets.get_url("missing.svg") == ""
     assert assets.get_url("data:image/png;base64,AA") == "data:image/png;base64,AA"
     assert list(assets.get_url(["logo.svg", "a/b.png"])) == ["logo.svg", "a/b.png"]
     with pytest.raises(ShowgroundError, match=r"no assets x\.png, y\.png"):
         assets.get_url(["logo.svg", "x.png", "y.png"])
-    assert Assets(frozenset({"a"}), "/base").get_url("a") == "/base/a"
 
 
 async def test_fetch_sends_one_call_and_reads_the_answer() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from showground.bundle.check import check_folder
-from showground.bundle.scaffold import create_app
+from showground.bundle.scaffold import scaffold
 from showground.errors import ShowgroundError
 
 
 def test_a_new_app_passes_its_check_and_its_test(tmp_path: Path) -> None:
-    folder = tmp_path / "my_app"
-    assert create_app("my-app", folder) == ["README.md", "app.json", "main.py", "tests/test_app.py"]
+    folder = scaffold("my-app", tmp_path)
+    assert folder == tmp_path / "my_app"
     assert check_folder(folder) == []
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"],
@@ -27,11 +27,12 @@ def test_a_new_app_passes_its_check_and_its_test(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "my_app").mkdir()
+    (tmp_path / "my_app/mine.txt").write_text("mine")
     with pytest.raises(ShowgroundError, match="not empty"):
-        create_app("my-app", tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+        scaffold("my-app", tmp_path)
     with pytest.raises(ShowgroundError, match="not an app name"):
-        create_app("My App", tmp_path / "x")
-    (tmp_path / "empty").mkdir()
-    assert create_app("my-app", tmp_path / "empty")
+        scaffold("My App", tmp_path)
+    assert [p.name for p in tmp_path.rglob("*")] == ["my_app", "mine.txt"]
+    (tmp_path / "other").mkdir()
+    assert (scaffold("other", tmp_path) / "app.json").is_file()
