@@ -1,0 +1,36 @@
+"""A host reduced to its scheduler, as a process to be killed and stopped: `host_process.py <redis url> <key prefix>`."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from showground.clock import SystemClock
+from showground.deliveries.queue import RedisDeliveries
+from showground.hookspecs import Services
+from showground.keys import KeySpace
+from showground.redis.deployment import open_redis
+from showground_scheduler.scheduler import redis_scheduler
+
+
+async def main(url: str, prefix: str) -> None:
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    keys, clock = KeySpace(prefix), SystemClock()
+    async with open_redis(url, Path(), deadline_s=2.0) as redis:
+        services = Services(
+            redis=redis,
+            keys=keys,
+            clock=clock,
+            options={"claim_s": 0.5},
+            deliveries=RedisDeliveries(redis, keys, clock),
+            observe=lambda event: None,
+            host_id=prefix,
+        )
+        async with redis_scheduler(services):
+            print("ready", flush=True)
+            await ended.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2]))
