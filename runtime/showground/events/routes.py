@@ -1,0 +1,116 @@
+"""The HTTP API of events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+import msgspec
+from aiohttp import web
+
+from showground.deliveries.outcomes import MAX_WAIT_S
+from showground.errors import ShowgroundError
+from showground.events.catalogue import Catalogue
+from showground.events.cloudevents import parse
+from showground.events.intake import Accepted, AcceptedEvent, Intake
+from showground.hookspecs import Router
+from showground.keys import InstallationId
+from showground.model import Json, Outcome
+
+Authorize = Callable[[web.Request, Collection[str]], Awaitable[None]]
+"""Raise `forbidden` unless the caller may emit into these communities, which only the events themselves name."""
+Ended = Mapping[tuple[InstallationId, str], Outcome | None]
+
+
+def event_routes(router: Router, intake: Intake, catalogue: Catalogue, authorize: Authorize | None = None) -> None:
+    """`POST /api/v1/events` and `GET /api/v1/event-types`."""
+
+    async def post(request: web.Request) -> web.Response:
+        wait_s = _wait(request)
+        events = parse(
+            request.headers.get("Content-Type", ""),
+            {name.lower(): value for name, value in request.headers.items()},
+            await request.read(),
+        )
+        if authorize is not None:
+            await authorize(request, {event.community for event in events})
+        accepted = await intake.accept(events)
+        if not wait_s:
+            return _json(202, _answer(accepted, {}))
+        ended = await intake.wait(accepted, wait_s)
+        return _json(200 if all(map(_has_ended, ended.values())) else 202, _answer(accepted, ended))
+
+    async def types(request: web.Request) -> web.Response:
+        return _json(
+            200,
+            {
+                "event_types": [
+                    {"name": t.name, "description": t.description, "custom": t.custom, "schema": t.schema}
+                    for t in catalogue.types()
+                ]
+            },
+        )
+
+    router("POST", "/api/v1/events", post, "emit")
+    router("GET", "/api/v1/event-types", types, "read")
+
+
+def _wait(request: web.Request) -> float:
+    raw = request.query.get("wait", "0")
+    try:
+        wait_s = float(raw)
+    except ValueError:
+        wait_s = -1.0
+    if not 0 <= wait_s <= MAX_WAIT_S:
+        raise ShowgroundError(
+            "bad_request", f"wait={raw[:40]} is not a number of seconds from 0 to {MAX_WAIT_S:g}", "wait"
+        )
+    return wait_s
+
+
+def _has_ended(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.status != "failed"
+
+
+def _answer(accepted: Accepted, ended: Ended) -> dict[str, object]:
+    return {"events": [_event(event, ended) for event in accepted.events]}
+
+
+def _event(event: AcceptedEvent, ended: Ended) -> dict[str, object]:
+    return {
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "community": event.community,
+        "deliveries": [
+            {
+                "id": event.delivery,
+                "installation": part.installation,
+                "status": "dead" if part.dead else "queued",
+                **_outcome(ended.get((part.installation, event.delivery))),
+            }
+            for part in event.deliveries
+        ],
+    }
+
+
+def _outcome(outcome: Outcome | None) -> dict[str, object]:
+    if outcome is None:
+        return {}
+    told: dict[str, object] = {"status": outcome.status, "attempts": outcome.attempts}
+    if outcome.result:
+        told["result"] = _result(outcome.result)
+    if outcome.error is not None:
+        told["error"] = outcome.error
+    return told
+
+
+def _result(raw: bytes) -> Json:
+    try:
+        result: Json = msgspec.json.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    return result
+
+
+def _json(status: int, body: object) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
