@@ -7,8 +7,8 @@ import re
 from showground.errors import ShowgroundError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_WHOLE = re.compile(r"(\d{1,9}[smhdw])+")
-_PART = re.compile(r"(\d+)([smhdw])")
+_WHOLE = re.compile(r"([0-9]{1,9}[smhdw])+")
+_PART = re.compile(r"([0-9]+)([smhdw])")
 
 
 def duration_s(text: str, where: str) -> int:

@@ -26,6 +26,7 @@ def configure_logging(
     as_json = format == "json" or (format == "auto" and not target.isatty())
 
     def redact(logger: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        fields.pop("message", None)  # left on a record by another handler's formatter; `event` says the same
         return redactor.fields(fields)
 
     shared: list[structlog.typing.Processor] = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Protocol, Self
@@ -211,7 +211,7 @@ class AppLogs:
 
     async def follow(
         self, installation: InstallationId, wanted: LogFilter, limit: int = 1000
-    ) -> AsyncIterator[LogLine]:
+    ) -> AsyncGenerator[LogLine, None]:
         """The lines that `read` gives, then each new one as it comes, from every host, until the caller stops.
 
         In the order of writing per stream; nothing twice, nothing left out, unless a stream outgrows its bound meanwhile.
