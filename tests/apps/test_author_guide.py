@@ -85,46 +85,13 @@ def test_the_guide_names_every_event_hook_and_manifest_key() -> None:
 
 def test_the_devvit_table_names_every_registration_hook_and_member() -> None:
     table = (DOCS / "devvit-table.md").read_text("utf-8")
-    names = [
-        "configure",
-        "addTrigger",
-        "addSchedulerJob",
-        "addCustomPostType",
-        "addMenuItem",
-        "addSettings",
-        "createForm",
-        "useState",
-        "useAsync",
-        "useInterval",
-        "useForm",
-        "useChannel",
-        "useWebView",
-        "usePagination",
-        "subredditId",
-        "subredditName",
-        "postId",
-        "postData",
-        "commentId",
-        "userId",
-        "appAccountId",
-        "appName",
-        "appVersion",
-        "debug",
-        "toJSON",
-        "redis",
-        "kvStore",
-        "cache",
-        "settings",
-        "scheduler",
-        "media",
-        "assets",
-        "realtime",
-        "modLog",
-        "dimensions",
-        "uiEnvironment",
-        "fetch",
-        "runJob",
-        "cancelJob",
-        "listJobs",
-    ]
+    names = re.findall(
+        r"\w+",
+        """
+        configure addTrigger addSchedulerJob addCustomPostType addMenuItem addSettings createForm useState
+        useAsync useInterval useForm useChannel useWebView usePagination subredditId subredditName postId
+        postData commentId userId appAccountId appName appVersion debug toJSON redis kvStore cache settings
+        scheduler media assets realtime modLog dimensions uiEnvironment fetch runJob cancelJob listJobs
+        """,
+    )
     assert [name for name in names if name not in table] == []

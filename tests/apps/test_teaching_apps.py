@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from showground.author.loading import load_bundle
 from showground.bundle import archive
 from showground.bundle.check import check_folder
 from showground.bundle.manifest import load_manifest
 from showground.model import AppVersion, InvocationKind
 from showground.supervisor.supervisor import LOADER
+from showground.testing.posts import Stage
 from showground.testing.workbench import Bundle, Workbench
 
 APPS = Path(__file__).parents[2] / "apps"
@@ -93,3 +95,15 @@ async def test_server_push_plans_one_job_at_install_and_publishes_at_each_run(ho
     method, channel, data = host.calls.pop()
     assert (method, channel) == ("send", "events")
     assert msgspec.json.decode(data)["message"].endswith(" UTC")
+
+
+async def test_every_open_server_push_post_shows_what_was_published() -> None:
+    with load_bundle(APPS / "server_push") as app:
+        stage = Stage(app)
+        screens = [await stage.open("t2_ann"), await stage.open("t2_bob"), await stage.open(None)]
+        assert all(screen.channels == ("events",) for screen in screens)
+        assert all("Live" in screen.texts for screen in screens)
+        await stage.deliver("events", {"message": "2026-01-01 00:00:00 UTC"})
+        assert all("2026-01-01 00:00:00 UTC" in screen.texts for screen in screens)
+        waiting = await stage.open("t2_eve", connect=False)
+        assert "Connecting…" in waiting.texts

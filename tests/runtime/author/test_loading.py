@@ -318,3 +318,11 @@ def test_the_author_surface_is_light() -> None:
     heavy = {"aiohttp", "redis", "jsonschema", "jsonschema_rs", "click", "croniter", "cryptography", "structlog"}
     assert not heavy & (modules | loader)
     assert took_ms < 60
+
+
+def test_the_events_that_code_may_name_are_those_that_the_host_knows() -> None:
+    from showground.author.registration import CUSTOM_EVENT, EVENTS
+    from showground.events.catalogue import CUSTOM_NAME, Catalogue
+
+    assert list(EVENTS) == [t.name for t in Catalogue().types()]
+    assert CUSTOM_EVENT.pattern == CUSTOM_NAME.pattern
