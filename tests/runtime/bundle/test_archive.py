@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import os
 import stat
+import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from showground.bundle import archive
 from showground.bundle.archive import ArchiveLimits
@@ -193,3 +197,27 @@ def test_an_existing_folder_is_never_unpacked_into(tmp_path: Path) -> None:
     packed, _ = archive.pack(make(tmp_path / "one", FILES))
     with pytest.raises(ShowgroundError, match="exists already"):
         archive.unpack(packed, tmp_path / "one")
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_archive_unpacks_to_what_it_says_or_is_refused(data: st.DataObject) -> None:
+    entries = data.draw(
+        st.lists(st.tuples(st.text("ab./\\é\0", min_size=1, max_size=8), st.binary(max_size=40)), max_size=4)
+    )
+    packed = bytearray()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        packed[:] = zipped(*entries)
+    for _ in range(data.draw(st.integers(0, 4))):
+        packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as place:
+        target = Path(place, "inner", "bundle")
+        try:
+            unpacked = archive.unpack(bytes(packed), target)
+        except ShowgroundError:
+            assert list(target.parent.iterdir()) == []
+        else:
+            assert archive.digest(target) == unpacked.digest
+            assert list(target.parent.iterdir()) == [target]
+        assert os.listdir(place) == ["inner"]
