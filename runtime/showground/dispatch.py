@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId
@@ -21,6 +23,7 @@ from showground.model import (
     Installation,
     Invocation,
     InvocationKind,
+    Json,
     Registration,
 )
 
@@ -130,6 +133,14 @@ class Dispatch:
                 timeout_s=delivery.timeout_s,
             )
         )
+
+    async def validate(self, installation: Installation, setting: str, value: Json) -> str | None:
+        """Ask the app's own validator of a setting: None, or what is wrong with *value*."""
+        payload = msgspec.json.encode({"value": value, "isEditing": True})
+        request = InvokeRequest(installation=installation.id, kind="validate", name=setting, payload=payload)
+        answer: dict[str, Json] = msgspec.json.decode(await self.invoke(request))
+        error = answer.get("error")
+        return None if error is None else str(error)
 
     async def _unpack(self, digest: str) -> Path:
         folder = await self._bundles.folder(digest)

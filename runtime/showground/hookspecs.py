@@ -139,7 +139,7 @@ class Session(Protocol):
 
 
 class Commands(Protocol):
-    def __call__(self, command: click.Command) -> None:
+    def __call__(self, command: click.Command, /) -> None:
         """Add a command or group to `showground`. Its functions get a `Session` with `@click.pass_obj`."""
         ...
 

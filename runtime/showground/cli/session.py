@@ -28,7 +28,7 @@ class HttpSession:
     def __init__(self, url: str | None, token: str | None, data_dir: Path, as_json: bool) -> None:
         self._url = url or os.environ.get("SHOWGROUND_URL")
         self._token = token or os.environ.get("SHOWGROUND_TOKEN")
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self.as_json = as_json
 
     def get(self, path: str, **query: Query) -> Any:
@@ -93,7 +93,7 @@ class HttpSession:
     def _where(self) -> tuple[str, str | None]:
         if self._url:
             return self._url, self._token
-        file = self._data_dir / HOST_FILE
+        file = self.data_dir / HOST_FILE
         try:
             left = json.loads(file.read_text("utf-8"))
         except OSError:

@@ -13,7 +13,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class TokenCheck(Protocol):
-    async def __call__(self, token: str, scope: str, community: str | None, app: str | None) -> None:
+    async def __call__(self, token: str, scope: str, community: str | None, app: str | None, /) -> None:
         """Return when *token* covers *scope* there; raises `unauthorized` or `forbidden`."""
         ...
 

@@ -1,0 +1,26 @@
+"""Every command: the host's own, then those that plugins add through the `commands` hook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import click
+
+from showground.cli import apps, bundles, events, logs, serve, settings, tokens
+from showground.plugins import Plugins, find_plugins
+
+
+def commands() -> Iterator[click.Command]:
+    """Own commands first: a plugin that uses one of their names is refused by name."""
+    yield from serve.COMMANDS
+    yield from bundles.COMMANDS
+    yield from apps.COMMANDS
+    yield from events.COMMANDS
+    yield from settings.COMMANDS
+    yield from logs.COMMANDS
+    yield from tokens.COMMANDS
+    added: list[click.Command] = []
+    disabled = [name for name in os.environ.get("SHOWGROUND_DISABLED_PLUGINS", "").split(",") if name]
+    Plugins(find_plugins(disabled)).commands(added.append)
+    yield from added

@@ -1,0 +1,67 @@
+"""A whole host for tests: the real thing on a real Redis, at a free port, gone when the test is over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from showground.errors import ShowgroundError
+from showground.host import Host
+from showground.settings import load_settings
+
+
+class HostUnderTest:
+    """A running host and a client that holds its root token."""
+
+    def __init__(self, host: Host, client: aiohttp.ClientSession) -> None:
+        self.host = host
+        self.client = client
+
+    async def call(self, method: str, path: str, **more: Any) -> Any:
+        """One request; the decoded JSON of a good answer. An error answer is raised as `ShowgroundError`."""
+        async with self.client.request(method, self.host.url + path, **more) as response:
+            body = await response.json(content_type=None)
+            if response.status >= 400:
+                raise ShowgroundError.from_json(body)
+            return body
+
+    async def install(self, folder: Path, community: str = "playground") -> str:
+        """Upload and install a bundle; returns the app's name."""
+        version = await self.host.bundles.put(folder)
+        await self.host.lifecycle.install(community, version.app, version.version)
+        return version.app
+
+    async def emit(self, type: str, data: Any, community: str = "playground", wait_s: float = 10, **more: Any) -> Any:
+        """Send one event and wait for its outcomes."""
+        event = {"specversion": "1.0", "id": more.pop("id", None) or f"e{id(data)}", "source": "test", "type": type,
+                 "subject": community, "data": data, **more}  # fmt: skip
+        headers = {"Content-Type": "application/cloudevents+json"}
+        return await self.call("POST", f"/api/v1/events?wait={wait_s:g}", json=event, headers=headers)
+
+
+@asynccontextmanager
+async def running_host(
+    data_dir: Path,
+    redis_url: str,
+    prefix: str,
+    *,
+    plugins: Sequence[tuple[str, object]] = (),
+    **sections: dict[str, Any],
+) -> AsyncIterator[HostUnderTest]:
+    """Start a host with the given sections of settings over the test's own."""
+    flags: dict[str, dict[str, Any]] = {
+        "host": {"data_dir": str(data_dir), "port": 0, "drain_s": 2.0},
+        "redis": {"url": redis_url, "prefix": prefix},
+        "workers": {"isolation": "process"},
+        "logs": {"level": "warning"},
+    }
+    for name, section in sections.items():
+        flags.setdefault(name, {}).update(section)
+    async with Host(load_settings(environ={}, flags=flags), more_plugins=plugins) as host:
+        headers = {"Authorization": f"Bearer {host.root_token}"}
+        async with aiohttp.ClientSession(headers=headers) as client:
+            yield HostUnderTest(host, client)
