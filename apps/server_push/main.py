@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from showground import ChannelStatus, Context, Devvit, Event, use_channel, use_state
 from showground.blocks import Element, blocks, hstack, text, vstack
 
-Devvit.configure(realtime=True)
+Devvit.configure(realtime=True, reddit=True)
 
 
 @Devvit.add_trigger("AppInstall", "AppUpgrade")
@@ -20,6 +20,13 @@ async def plan(event: Event, context: Context) -> str:
 @Devvit.add_scheduler_job("publish_to_channel")
 async def publish_to_channel(event: Event, context: Context) -> None:
     await context.realtime.send("events", {"message": server_time()})
+
+
+@Devvit.add_menu_item("New server push post", "subreddit", for_user_type="moderator")
+async def submit(event: Event, context: Context) -> None:
+    post = await context.reddit.submit_post("Server push", post_data={})
+    context.ui.show_toast("Posted", appearance="success")
+    context.ui.navigate_to(post)
 
 
 @Devvit.add_custom_post_type("Server push", description="The server's time, as the server says it", height="regular")

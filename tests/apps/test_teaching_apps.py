@@ -30,7 +30,12 @@ class Host:
         self.bench = bench
         self.calls: list[tuple[Any, ...]] = []
         self.answers: dict[str, Any] = {}
-        for member, methods in {"scheduler": ("run_job",), "realtime": ("send",), "settings": ("get",)}.items():
+        for member, methods in {
+            "scheduler": ("run_job",),
+            "realtime": ("send",),
+            "settings": ("get",),
+            "reddit": ("submit_post",),
+        }.items():
             bench.members.members[member] = ({m: self._method(m) for m in methods}, None)
 
     def _method(self, name: str) -> Any:
@@ -95,6 +100,23 @@ async def test_server_push_plans_one_job_at_install_and_publishes_at_each_run(ho
     method, channel, data = host.calls.pop()
     assert (method, channel) == ("send", "events")
     assert msgspec.json.decode(data)["message"].endswith(" UTC")
+
+
+async def test_a_moderator_makes_a_server_push_post_from_the_menu(host: Host) -> None:
+    app = await host.start("server_push")
+    host.answers["submit_post"] = {
+        "id": "t3_9",
+        "author_id": "t2_app",
+        "author_name": "server-push",
+        "created_at_ms": 1,
+        "permalink": "/posts/t3_9",
+        "title": "Server push",
+        "url": "http://localhost:8787/posts/t3_9",
+    }
+    shown = await host.run(app, "menu", "menuItem.0", {"location": "subreddit", "targetId": "playground"})
+    assert [e["type"] for e in shown["effects"]] == ["toast", "navigate"]
+    method, title, fields = host.calls.pop()
+    assert (method, title, fields["post_data"]) == ("submit_post", "Server push", b"{}")
 
 
 async def test_every_open_server_push_post_shows_what_was_published() -> None:
