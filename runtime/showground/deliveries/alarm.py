@@ -19,9 +19,13 @@ class Alarm:
         self._at = float("inf")
         self._sleeping: asyncio.Task[None] | None = None
 
-    def within(self, seconds: float) -> None:
-        """Wake after at most *seconds*, at least a millisecond."""
-        at = self._clock.monotonic() + max(0.001, seconds)
+    def at(self, time: float) -> None:
+        """Wake at *time* on the monotonic clock, at once when it has passed; a time to come is at least a millisecond away."""
+        now = self._clock.monotonic()
+        if time <= now:
+            self._wake.set()
+            return
+        at = max(time, now + 0.001)
         if at >= self._at:
             return
         if self._sleeping is not None:

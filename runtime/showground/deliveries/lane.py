@@ -72,7 +72,8 @@ class Lane:
         if steward == self._host_id:
             self._wake.set()
         else:
-            self._alarm.within(self._rng.uniform(*COURTESY_S) if steward else self._rng.uniform(0.001, 0.005))
+            pause = self._rng.uniform(*COURTESY_S) if steward else self._rng.uniform(0.001, 0.005)
+            self._alarm.at(self._clock.monotonic() + pause)
 
     async def run(self) -> None:
         failures = 0
@@ -98,6 +99,7 @@ class Lane:
         acks, self._acks = self._acks[:MAX_ACKS], self._acks[MAX_ACKS:]
         want = self._slots.take(self.number, self._wake, CLAIM_AT_ONCE) if self._claiming else 0
         unused = want
+        began = self._clock.monotonic()
         try:
             turn = await self.shard.turn(acks, want, self._host_id, self._queue.settings)
             unused = max(0, want - len(turn.claims))
@@ -120,7 +122,7 @@ class Lane:
                 log.warning("%s|%s: another host took it over; this outcome is refused", ack.installation, ack.id)
         self._queue.count_dropped(turn.dropped_letters)
         poll = self._queue.settings.poll_s
-        self._alarm.within(poll if turn.next_due_s is None else min(poll, turn.next_due_s))
+        self._alarm.at(began + (poll if turn.next_due_s is None else min(poll, turn.next_due_s)))
         return bool(self._acks) or (turn.more and self._claiming and len(turn.claims) > 0)
 
     def _finished(self, claim: Claim, task: asyncio.Task[Ack]) -> None:

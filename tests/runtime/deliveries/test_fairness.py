@@ -1,0 +1,43 @@
+"""One installation's trouble is its own."""
+
+from __future__ import annotations
+
+import asyncio
+
+from showground.deliveries import Outcomes
+from showground.testing.waiting import eventually
+
+
+async def test_a_stuck_installation_holds_only_its_own_slots(bench, make):
+    queue = bench.queue(concurrency=4, in_flight=64)
+    # All on one shard, where they could get in each other's way.
+    names = [f"a{n}:town" for n in range(200) if bench.keys.shard_of(f"a{n}:town") == 0][:10]
+    stuck, others = names[0], names[1:]
+    async with bench.runner(queue, drain_s=0.1), Outcomes(queue) as outcomes:
+        await queue.enqueue([make(f"s{n}", "Hangs", to=stuck) for n in range(500)])
+        await eventually(lambda: len(bench.ran) == 4)
+        keys = [(other, f"d{n}") for n in range(20) for other in others]
+        await queue.enqueue([make(id, to=other) for other, id in keys])
+        found = await outcomes.wait(keys, 10)
+        assert {outcome.status if outcome else None for outcome in found} == {"done"}
+        assert sum(id.startswith("s") for id, _ in bench.ran) == 4, "exactly its limit, all the time"
+
+
+async def test_installations_take_turns_whatever_the_length_of_their_queues(bench, make):
+    queue = bench.queue(concurrency=1000, in_flight=16)
+    names = [f"a{n}:town" for n in range(200) if bench.keys.shard_of(f"a{n}:town") == 0][:5]
+    flood, others = names[0], names[1:]
+    order: list[str] = []
+
+    async def handle(delivery, attempt):
+        order.append(delivery.installation)
+        await asyncio.sleep(0)
+        return b"null"
+
+    await queue.enqueue([make(f"f{n}", to=flood) for n in range(2000)])
+    await queue.enqueue([make(f"d{n}", to=other) for other in others for n in range(50)])
+    async with bench.runner(queue, handle):
+        await eventually(lambda: len(order) >= 2200, 20)
+    last = max(position for position, name in enumerate(order) if name != flood)
+    # With five taking turns, 200 deliveries of the others are through after about 250 in all.
+    assert last < 500, f"the others waited for {last - 200} deliveries of the flood"

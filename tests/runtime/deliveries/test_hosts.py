@@ -1,0 +1,86 @@
+"""Several hosts, real processes, killed and stopped at the worst moment."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from showground.deliveries import Outcomes
+
+APP = "app:town"
+
+
+async def test_a_killed_host_loses_its_claim_and_another_one_runs_the_delivery(bench, make):
+    queue = bench.queue(lease_s=1.0)
+    async with bench.process("first", lease_s=1.0) as first:
+        await queue.enqueue([make("d", "Gated")])
+        await first.says("start d 1")
+        first.send(signal.SIGKILL)
+        await first.ended()
+        async with bench.runner(queue), Outcomes(queue) as outcomes:
+            (outcome,) = await outcomes.wait([(APP, "d")], 10)
+    assert outcome is not None
+    assert (outcome.status, outcome.attempts) == ("done", 2)
+    assert bench.ran == [("d", 2)]
+    assert await queue.backlog(APP) == 0
+
+
+async def test_a_host_stopped_past_its_lease_is_refused_and_changes_nothing(bench, make):
+    queue = bench.queue(lease_s=1.0)
+    async with bench.process("slow", lease_s=1.0) as slow, Outcomes(queue) as outcomes:
+        await queue.enqueue([make("d", "Gated", group="g")])
+        await slow.says("start d 1")
+        slow.send(signal.SIGSTOP)
+        async with bench.runner(queue):
+            (first,) = await outcomes.wait([(APP, "d")], 10)
+            await bench.redis.call("SET", f"{bench.keys.prefix}:gate", "1", "PX", 20000)
+            slow.send(signal.SIGCONT)
+            await slow.says("end d 1")
+            await slow.says("fenced")
+    (again,) = [outcome for outcome in await queue.history(APP, "g")]
+    assert first is not None
+    assert first.result == b'"ok"', "the result of the host that took over stands"
+    assert again == first, "the late outcome left no trace in the history either"
+    assert await queue.backlog(APP) == 0
+
+
+async def test_a_handler_that_runs_longer_than_the_lease_keeps_its_claim(bench, make):
+    queue = bench.queue(lease_s=0.6)
+    async with bench.process("busy", lease_s=0.6) as busy, Outcomes(queue) as outcomes:
+        await queue.enqueue([make("d", "Gated")])
+        await busy.says("start d 1")
+        async with bench.runner(queue):
+            assert await outcomes.wait([(APP, "d")], 2.0) == [None], "three leases later it still runs"
+            await bench.redis.call("SET", f"{bench.keys.prefix}:gate", "1", "PX", 20000)
+            (outcome,) = await outcomes.wait([(APP, "d")], 10)
+    assert outcome is not None
+    assert (outcome.result, outcome.attempts) == (b'"busy"', 1)
+    assert bench.ran == []
+
+
+async def test_a_stopping_host_gives_back_what_does_not_end_in_time(bench, make):
+    queue = bench.queue(lease_s=30.0)
+    async with bench.process("leaving") as leaving, Outcomes(queue) as outcomes:
+        await queue.enqueue([make("d", "Gated")])
+        await leaving.says("start d 1")
+        leaving.send(signal.SIGTERM)
+        assert await leaving.ended() == 0
+        async with bench.runner(queue):
+            (outcome,) = await outcomes.wait([(APP, "d")], 5)
+    assert outcome is not None
+    assert (outcome.status, outcome.attempts) == ("done", 1), "at once, not when the lease ends, and not counted"
+
+
+async def test_many_hosts_run_every_delivery_once(bench, make):
+    queue = bench.queue()
+    ids = [f"d{n}" for n in range(400)]
+    runners = [bench.runner(bench.queue(), host=f"h{n}") for n in range(4)]
+    for runner in runners:
+        await runner.__aenter__()
+    async with Outcomes(queue) as outcomes:
+        await asyncio.gather(*(queue.enqueue([make(id, to=f"a{n % 7}:town")]) for n, id in enumerate(ids)))
+        found = await outcomes.wait([(f"a{n % 7}:town", id) for n, id in enumerate(ids)], 20)
+    for runner in runners:
+        await runner.__aexit__(None, None, None)
+    assert {outcome.status for outcome in found if outcome} == {"done"}
+    assert sorted(bench.ran) == sorted((id, 1) for id in ids)

@@ -1,0 +1,158 @@
+"""What enqueueing promises."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from showground.deliveries import DeadLetters, Outcomes
+from showground.errors import ShowgroundError
+from showground.testing.waiting import eventually
+
+APP, OTHER = "app:town", "other:town"
+
+
+async def test_the_same_id_is_delivered_once_and_dedupes_after_it_ended(bench, make, wait):
+    queue = bench.queue()
+    assert await queue.enqueue([make("a"), make("a"), make("a", to=OTHER)]) == ["new", "duplicate", "new"]
+    async with bench.runner(queue):
+        assert await wait(queue, "a") == ["done"]
+        assert await wait(queue, "a", to=OTHER) == ["done"]
+        assert await queue.enqueue([make("a")]) == ["duplicate"]
+    assert bench.ran == [("a", 1), ("a", 1)]
+
+
+async def test_a_full_backlog_refuses_all_of_that_installation_and_nothing_of_others(bench, make):
+    queue = bench.queue(backlog=3)
+    await queue.enqueue([make("1"), make("2")])
+    with pytest.raises(ShowgroundError) as caught:
+        await queue.enqueue([make("3"), make("4"), make("5", to=OTHER)])
+    assert caught.value.code == "overloaded"
+    assert [problem.where for problem in caught.value.details] == [APP]
+    assert await queue.backlog(APP) == 2
+    assert await queue.enqueue([make("2"), make("3"), make("5", to=OTHER)]) == ["duplicate", "new", "duplicate"]
+
+
+async def test_a_delivery_waits_until_it_is_due(bench, make, clock, wait):
+    queue = bench.queue(clock)
+    await queue.enqueue([make("later", due_at_ms=clock.now_ms() + 60_000), make("now")])
+    async with bench.runner(queue):
+        assert await wait(queue, "now") == ["done"]
+        await clock.advance(59)
+        assert [id for id, _ in bench.ran] == ["now"]
+        await clock.advance(2)
+        assert await wait(queue, "later") == ["done"]
+
+
+async def test_an_earlier_delivery_wakes_a_sleeping_runner_at_once(bench, make, wait):
+    queue = bench.queue(poll_s=30.0)
+    async with bench.runner(queue):
+        assert await wait(queue, timeout_s=0) == []
+        await asyncio.sleep(0.1)  # let every shard fall asleep
+        await queue.enqueue([make("a")])
+        assert await wait(queue, "a", timeout_s=2.0) == ["done"]
+
+
+async def test_overlap_skip_leaves_out_what_comes_while_one_is_outstanding(bench, make, wait):
+    queue = bench.queue()
+    answers = await queue.enqueue([make("1", group="job", overlap="skip"), make("2", group="job", overlap="skip")])
+    assert answers == ["new", "skipped"]
+    assert await queue.enqueue([make("2", group="job", overlap="skip")]) == ["duplicate"]
+    async with bench.runner(queue):
+        assert await wait(queue, "1", "2") == ["done", "skipped"]
+        assert await queue.enqueue([make("3", group="job", overlap="skip")]) == ["new"]
+        assert await wait(queue, "3") == ["done"]
+    assert [(o.delivery, o.status) for o in await queue.history(APP, "job")] == [
+        ("3", "done"),
+        ("1", "done"),
+        ("2", "skipped"),
+    ]
+
+
+async def test_overlap_queue_runs_one_at_a_time_in_order_also_through_retries(bench, make, wait):
+    queue = bench.queue(retry_base_s=0.01)
+    running, most = 0, 0
+
+    async def handle(delivery, attempt):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        if delivery.id == "1" and attempt == 1:
+            raise ShowgroundError("worker_died", "it ended")
+        return b"null"
+
+    await queue.enqueue([make(str(n), group="job", overlap="queue") for n in range(4)])
+    async with bench.runner(queue, handle):
+        assert await wait(queue, "0", "1", "2", "3") == ["done"] * 4
+    assert most == 1
+    assert bench.ran == [("0", 1), ("1", 1), ("1", 2), ("2", 1), ("3", 1)]
+
+
+async def test_history_keeps_the_last_fifty(bench, make, wait):
+    queue = bench.queue()
+    ids = [str(n) for n in range(70)]
+    async with bench.runner(queue):
+        await queue.enqueue([make(id, group="job") for id in ids])
+        await wait(queue, *ids)
+    assert len(await queue.history(APP, "job", 1000)) == 50
+
+
+async def test_clearing_forgets_everything_of_one_installation(bench, make, wait):
+    queue = bench.queue(max_attempts=1)
+    letters = DeadLetters(queue)
+    async with bench.runner(queue):
+        await queue.enqueue([make("dead", "Fails", group="g"), make("kept", to=OTHER, group="g")])
+        await wait(queue, "dead")
+        await wait(queue, "kept", to=OTHER)
+        await queue.enqueue([make("hangs", "Hangs"), make("hangs", "Hangs", to=OTHER)])
+        await eventually(lambda: len(bench.ran) == 4)
+    # The hanging ones were given back by the runner that left.
+    await queue.enqueue([make(f"{n}", group="g", overlap="queue", due_at_ms=2**42 * (n % 2)) for n in range(2500)])
+    await queue.clear(APP)
+    assert await queue.backlog(APP) == 0
+    assert await letters.count(APP) == 0
+    assert await queue.history(APP, "g") == []
+    left = [key.decode() async for key in bench.redis.scan(f"{bench.keys.prefix}:*")]
+    assert [key for key in left if APP in key and ":d:" not in key] == []
+    assert await queue.backlog(OTHER) == 1
+    assert len(await queue.history(OTHER, "g")) == 1
+
+
+async def test_an_outcome_is_known_to_who_asks_late_and_a_failed_attempt_to_who_waits(bench, make):
+    queue = bench.queue(retry_base_s=60.0, retry_factor=1.0)
+    async with bench.runner(queue), Outcomes(queue) as outcomes:
+        await queue.enqueue([make("fails", "Fails"), make("works")])
+        await eventually(lambda: len(bench.ran) == 2)
+        works, fails = await outcomes.wait([(APP, "works"), (APP, "fails")], 0.5)
+    assert works is not None
+    assert (works.status, works.result) == ("done", b'"ok"')
+    assert fails is None or fails.status == "failed"
+
+
+async def test_who_waits_before_the_attempt_learns_how_it_failed(bench, make):
+    queue = bench.queue(retry_base_s=60.0, retry_factor=1.0)
+    async with Outcomes(queue) as outcomes:
+        await queue.enqueue([make("fails", "Fails")])
+        waiting = asyncio.ensure_future(outcomes.wait([(APP, "fails")], 3.0))
+        await eventually(lambda: bench.redis.call("EXISTS", queue.shards.of(APP).key("wanted")))
+        async with bench.runner(queue):
+            (outcome,) = await waiting
+    assert outcome is not None
+    assert (outcome.status, outcome.attempts, (outcome.error or {})["code"]) == ("failed", 1, "app_error")
+
+
+async def test_a_delivery_that_cannot_be_read_blocks_nothing(bench, make, wait):
+    queue = bench.queue()
+    await queue.enqueue([make("broken"), make("after")])
+    key = queue.shards.of(APP).key("d", f"{APP}|broken")
+    await bench.redis.call("SET", key, b"0" + b"0" * 13 + b"\xc1 not msgpack")
+    async with bench.runner(queue):
+        assert await wait(queue, "after") == ["done"]
+        await eventually(lambda: _is_empty(queue))
+
+
+async def _is_empty(queue) -> bool:
+    return await queue.backlog(APP) == 0

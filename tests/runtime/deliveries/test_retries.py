@@ -1,0 +1,103 @@
+"""The retry schedule, under a clock that the test moves."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from showground.deliveries import DeadLetters, DeliverySettings
+from showground.deliveries.retries import RetryPolicy
+from showground.errors import ShowgroundError
+from showground.testing.waiting import eventually
+
+APP = "app:town"
+
+
+class Highest(random.Random):
+    """Always the longest wait, so that the schedule is exact."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+async def test_tries_follow_the_schedule_and_the_last_one_is_buried(bench, make, clock):
+    queue = bench.queue(clock)
+    runner = bench.runner(queue)
+    runner._attempts._policy = RetryPolicy(queue.settings, Highest())
+    times: list[float] = []
+    async with runner:
+        await queue.enqueue([make("d", "Fails")])
+        for attempt, pause in enumerate((0, 5, 20, 80, 320), 1):
+            if pause:
+                await clock.advance(pause - 1)
+                await clock.settle()
+                assert len(bench.ran) == attempt - 1, "not a second too early"
+                await clock.advance(1.5)
+            await eventually(lambda attempt=attempt: bench.ran[-1:] == [("d", attempt)])
+            await eventually(lambda: _not_running(bench, queue))
+            times.append(clock.monotonic())
+        (letter,) = await DeadLetters(queue).list(APP)
+    assert len(bench.ran) == 5
+    assert letter.outcome.attempts == 5
+    assert (letter.outcome.error or {})["message"] == "boom"
+    assert [event.labels["outcome"] for event in bench.events if event.name == "delivery"] == ["retried"] * 4 + ["dead"]
+
+
+async def _not_running(bench, queue) -> bool:
+    return not await bench.redis.call("EXISTS", queue.shards.of(APP).key("running"))
+
+
+async def test_an_event_too_old_to_be_tried_is_buried_unrun(bench, make, clock, wait):
+    queue = bench.queue(clock)
+    await queue.enqueue([make("old", max_age_s=60.0), make("young", max_age_s=7200.0)])
+    await clock.advance(3600)
+    async with bench.runner(queue):
+        assert await wait(queue, "old", "young") == ["dead", "done"]
+    assert bench.ran == [("young", 1)]
+
+
+def judged(code: str, kind: str = "trigger", attempt: int = 1, age_ms: int = 0, retry_after=None, **fields):
+    from showground.model import Delivery
+
+    delivery = Delivery(id="d", installation=APP, kind=kind, name="x", payload=b"{}", **fields)  # type: ignore[arg-type]
+    policy = RetryPolicy(DeliverySettings(), Highest())
+    return policy.judge(delivery, attempt, age_ms, ShowgroundError(code, "", retry_after=retry_after))
+
+
+@pytest.mark.parametrize(
+    ("case", "fate", "delay_s"),
+    [
+        ({"code": "app_error"}, "again", 5),
+        ({"code": "app_error", "attempt": 4}, "again", 320),
+        ({"code": "app_error", "attempt": 5}, "dead", 0),
+        ({"code": "app_error", "max_attempts": 1}, "dead", 0),
+        ({"code": "app_error", "attempt": 9, "max_attempts": 20}, "again", 900),
+        ({"code": "app_error", "kind": "job"}, "failed", 0),
+        ({"code": "app_error", "kind": "job", "max_attempts": 2}, "again", 5),
+        ({"code": "deadline_exceeded", "kind": "job"}, "again", 5),
+        ({"code": "worker_died", "kind": "job", "age_ms": 4 * 3600_000}, "dead", 0),
+        ({"code": "worker_died", "age_ms": 4 * 3600_000}, "again", 5),
+        ({"code": "not_found"}, "again", 5),
+        ({"code": "rate_limited", "retry_after": 60.0}, "again", 60),
+        ({"code": "overloaded", "attempt": 5}, "again_uncounted", 2),
+        ({"code": "overloaded", "age_ms": 24 * 3600_000}, "dead", 0),
+    ],
+)
+def test_what_a_failure_leads_to(case, fate, delay_s):
+    verdict = judged(**case)
+    assert verdict.fate == fate
+    if fate.startswith("again"):
+        assert verdict.delay_ms == delay_s * 1000
+
+
+def test_jitter_is_full():
+    policy = RetryPolicy(DeliverySettings(), random.Random(7))
+    from showground.model import Delivery
+
+    delivery = Delivery(id="d", installation=APP, kind="trigger", name="x", payload=b"{}")  # type: ignore[arg-type]
+    error = ShowgroundError("app_error", "")
+    delays = [policy.judge(delivery, 3, 0, error).delay_ms for _ in range(1000)]
+    assert min(delays) < 4000
+    assert max(delays) > 76_000
+    assert 36_000 < sum(delays) / len(delays) < 44_000
