@@ -7,6 +7,8 @@ import signal
 from showground.model import Limits
 from showground.worker import spawning
 
+NOT_CONFINED = "it could not be confined"
+
 
 def reason(exited: spawning.Exited | None, doom: str | None, limits: Limits) -> str:
     """*doom* is why we killed it, if we did; it counts only when a SIGKILL is what ended the worker."""
@@ -19,7 +21,7 @@ def reason(exited: spawning.Exited | None, doom: str | None, limits: Limits) -> 
     if exited.code == spawning.EXIT_MEMORY:
         return f"out of memory (limit {limits.memory_mb} MB)"
     if exited.code == spawning.EXIT_CONFINEMENT:
-        return "it could not be confined"
+        return NOT_CONFINED
     return f"exit code {exited.code}"
 
 

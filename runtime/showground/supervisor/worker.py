@@ -417,6 +417,8 @@ class ProcessWorker:
 
     def _verdict(self, call: Running, reason: str) -> ShowgroundError:
         name = f"{self.app.app} {self.app.version}"
+        if reason.startswith(exits.NOT_CONFINED):
+            return ShowgroundError("misconfigured", f"{name} was not started: {reason}; its log says why", "isolation")
         if call.invocation is None:
             if call.cancelled_at is not None:
                 reason = f"it took longer than {self.app.limits.load_timeout_s:g} s"

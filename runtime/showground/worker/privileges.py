@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterable
+
+from showground.worker.syscalls import libc
 
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
@@ -28,36 +29,32 @@ def become_nobody_else(folder: str) -> bool:
     if os.geteuid() != 0:
         return False
     user = FIRST_USER + os.getpid()
-    libc = ctypes.CDLL(None, use_errno=True)
     try:
-        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        libc().prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
     except OSError:
         return False  # a container that maps few users; the resource limits remain
-    libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    set_capabilities(libc, ())
-    if not all(readable(path) for path in (folder, *sys.path) if path):
-        set_capabilities(libc, (CAP_DAC_READ_SEARCH,))
+    # still permitted, no longer in effect: what can be read now can be read by anybody
+    _capset(0, 1 << CAP_DAC_READ_SEARCH)
+    if all(readable(path) for path in (folder, *sys.path) if path):
+        give_up_capabilities()
     else:
-        drop_permitted(libc)
+        _capset(1 << CAP_DAC_READ_SEARCH, 1 << CAP_DAC_READ_SEARCH)
     return True
 
 
-def set_capabilities(libc: ctypes.CDLL, effective: Iterable[int]) -> None:
-    """Make *effective* the effective capabilities; reading stays permitted until `drop_permitted`."""
-    _capset(libc, sum(1 << number for number in effective), 1 << CAP_DAC_READ_SEARCH)
+def give_up_capabilities() -> None:
+    """Be as any other user. Raises `OSError`."""
+    libc().prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    _capset(0, 0)
 
 
-def drop_permitted(libc: ctypes.CDLL) -> None:
-    _capset(libc, 0, 0)
-
-
-def _capset(libc: ctypes.CDLL, effective: int, permitted: int) -> None:
+def _capset(effective: int, permitted: int) -> None:
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(effective, permitted, 0, 0, 0, 0)
-    if libc.capset(header, data) != 0:
+    if libc().capset(header, data) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
 

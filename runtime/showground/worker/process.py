@@ -54,8 +54,7 @@ def become_worker(order: spawning.Spawn, sock: int, output: int, load: Load) -> 
         os.environ.update(LANG="C.UTF-8", PATH="/usr/local/bin:/usr/bin:/bin", HOME=order.folder)
         os.chdir(order.folder)
         sys.dont_write_bytecode = True  # a bundle is never changed
-        confinement.confine(order.level, order.limits, order.folder, order.number)
-        confinement.die_with_parent(zygote)
+        confinement.confine(order.level, order.limits, order.folder, zygote)
         code = serve(order, load)
     except ShowgroundError as error:
         os.write(2, f"{error}\n".encode())

@@ -9,7 +9,6 @@ an app. It dies with the host, and its workers die with it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import os
@@ -23,6 +22,7 @@ from typing import Any
 
 from showground.worker import process, spawning
 from showground.worker.confinement import die_with_parent
+from showground.worker.syscalls import libc
 
 PR_SET_CHILD_SUBREAPER = 36
 WARM = ("uvloop", "showground.worker.serving", "showground.context", "showground.ui")
@@ -165,7 +165,7 @@ def main(descriptor: int, host: int, loader: str) -> None:
     waker.setblocking(False)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     zygote = Zygote(control, wake, find_loader(loader))
     warm(WARM)
     gc.collect()

@@ -30,7 +30,7 @@ CALLER = """
                 try: await asyncio.wait_for(call(*calls[0]), 0.01)
                 except TimeoutError: return b'"gave up"'
             case "leave":
-                asyncio.ensure_future(call(*calls[0])); await asyncio.sleep(0)
+                asyncio.ensure_future(call(*calls[0])); await asyncio.sleep(0.02)
         return b"null"
 """
 

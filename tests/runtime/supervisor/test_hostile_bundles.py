@@ -9,6 +9,7 @@ import pytest
 from showground.errors import ShowgroundError
 from showground.supervisor import Policy
 from showground.testing.workbench import Workbench, alive
+from showground.worker.spawning import Level
 
 HOSTILE = """
     import asyncio, ctypes, os, signal, socket, struct, sys, time
@@ -155,7 +156,13 @@ async def test_a_neighbour_is_as_fast_beside_a_spinning_app(bench: Workbench) ->
     assert beside < max(20 * before, 40.0)
 
 
-async def test_a_fork_bomb_stays_within_the_limit_and_dies_with_its_worker(bench: Workbench) -> None:
+@pytest.mark.parametrize("level", ["process", "confined"])
+async def test_a_fork_bomb_stays_within_the_limit_and_dies_with_its_worker(tmp_path: Path, level: Level) -> None:
+    async with Workbench(tmp_path, level=level) as bench:
+        await bomb(bench)
+
+
+async def bomb(bench: Workbench) -> None:
     bundle = bench.bundle(
         """
         import os, time
@@ -166,7 +173,8 @@ async def test_a_fork_bomb_stays_within_the_limit_and_dies_with_its_worker(bench
                 try: pid = os.fork()
                 except OSError: break
                 if pid == 0:
-                    if len(children) % 2: os.setsid()
+                    try: len(children) % 2 and os.setsid()
+                    except PermissionError: pass
                     time.sleep(1000)
                 children.append(pid)
                 if len(children) > 200: break
