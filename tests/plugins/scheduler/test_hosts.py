@@ -87,10 +87,13 @@ def hosts_on(server: ServerProcess) -> Iterator[Hosts]:
 
 
 async def misfortunes(hosts: Hosts, server: ServerProcess, count: int, seconds: float, rng: random.Random) -> None:
-    """Kill, stop for longer than any claim, and restart, as long as *seconds*; Redis is killed once, in the middle."""
+    """Kill, stop for longer than any claim, and restart, as long as *seconds*; Redis is killed once, in the middle.
+
+    Each blow falls within the first moments of a second, when the hosts are at work.
+    """
     end, redis_falls = time.monotonic() + seconds, time.monotonic() + seconds / 2
     while time.monotonic() < end:
-        await asyncio.sleep(rng.uniform(0.2, 0.6))
+        await asyncio.sleep(1 - time.time() % 1 + rng.uniform(0, 0.04))
         victim = rng.randrange(len(hosts.running))
         if rng.random() < 0.5:
             hosts.kill(victim)
@@ -150,10 +153,11 @@ async def every_slot_runs_once(folder: Path, count: int, seconds: float) -> None
                 for slot in range(start or 0, last[job_id] or 0, 1000)
             }
             async with Runner(queue, handle, host_id="parent"):
-                await eventually(lambda: len(ran) >= len(expected), 60)
+                await eventually(lambda: len(ran) >= len(expected), 20)
     assert len(first) == len(COMMUNITIES) * JOBS_EACH
-    assert len(expected) > len(first) * seconds
-    assert set(ran) == expected
+    assert len(expected) >= len(first) * (seconds - 1)
+    lost, extra = expected - set(ran), set(ran) - expected
+    assert (len(lost), len(extra)) == (0, 0)
     assert set(ran.values()) == {1}
 
 
