@@ -39,11 +39,12 @@ def is_after(one: Position, other: Position) -> bool:
 class HubSubscription:
     """One subscriber of a feed. Implements `capabilities.Subscription`."""
 
-    __slots__ = ("_at", "_feed", "deliver", "is_open", "on_gap", "start", "waiting")
+    __slots__ = ("_feed", "at", "deliver", "is_open", "on_gap", "start", "waiting")
 
     def __init__(self, feed: Feed, deliver: Deliver, on_gap: OnGap | None) -> None:
         self._feed = feed
-        self._at: Position | None = None
+        self.at: Position | None = None
+        """Where the subscriber stands while it is not level with its feed; None once it takes each message as it comes."""
         self.deliver = deliver
         self.on_gap = on_gap
         self.is_open = True
@@ -53,12 +54,7 @@ class HubSubscription:
 
     @property
     def position(self) -> Position:
-        return self._feed.position if self._at is None else self._at
-
-    @property
-    def is_level(self) -> bool:
-        """Whether the subscriber stands where its feed does, so that it takes each message as it comes."""
-        return self.waiting is None and self._at is None
+        return self._feed.position if self.at is None else self.at
 
     def take(self, message: Message) -> None:
         """A message of the feed, for a subscriber that is not level with it."""
@@ -66,8 +62,8 @@ class HubSubscription:
             return
         if self.waiting is not None:
             self.waiting.append(message)
-        elif self._at is None or is_after(message.position, self._at):
-            self._at = None
+        elif self.at is None or is_after(message.position, self.at):
+            self.at = None
             self._feed.pass_on(self, message)
 
     def gap(self) -> None:
@@ -75,14 +71,14 @@ class HubSubscription:
             self.waiting.append(None)
             return
         if self.is_open:
-            self._at = None
+            self.at = None
             if self.on_gap is not None:
                 self.on_gap()
 
     def catch_up(self, page: Page) -> None:
         """Pass on what was missed, then what came meanwhile, without gap or repetition."""
         meanwhile, self.waiting = self.waiting or [], None
-        self._at = page.position
+        self.at = page.position
         for message in page.messages:
             self._feed.pass_on(self, message)
         for item in meanwhile:
@@ -90,14 +86,14 @@ class HubSubscription:
                 self.gap()
             else:
                 self.take(item)
-        if self._at is not None and self._at == self._feed.position:
-            self._at = None
-        elif self._at is not None and self._at.epoch != self._feed.position.epoch:
+        if self.at is not None and self.at == self._feed.position:
+            self.at = None
+        elif self.at is not None and self.at.epoch != self._feed.position.epoch:
             self._feed.doubt()
 
     async def close(self) -> None:
         if self.is_open:
-            self._at = self.position
+            self.at = self.position
             self.is_open = False
             self._feed.leave(self)
 
@@ -198,8 +194,12 @@ class Feed:
         if members is None:
             members = self._snapshot = tuple(self._members)
         for member in members:
-            if member.is_level:
-                self.pass_on(member, message)
+            # The usual case without a call: this loop runs once per subscriber and message.
+            if member.at is None and member.waiting is None and member.is_open:
+                try:
+                    member.deliver(message)
+                except Exception:
+                    log.exception("a subscriber of %s failed", self._channel)
             else:
                 member.take(message)
 

@@ -62,9 +62,9 @@ class Outbox:
         "_flusher",
         "_frames",
         "_held",
+        "_is_latest",
         "_limit",
         "_on_overflow",
-        "_policy",
         "_size",
         "_transport",
         "is_complete",
@@ -76,7 +76,7 @@ class Outbox:
     ) -> None:
         self._flusher = flusher
         self._encode = encode
-        self._policy = policy
+        self._is_latest = policy == "latest"
         self._limit = limit
         self._on_overflow = on_overflow
         self._transport: asyncio.WriteTransport | None = None
@@ -121,13 +121,13 @@ class Outbox:
                 self._frames.append(frame)
                 self._size += len(frame)
             return
-        if self._policy == "latest" and (
+        if self._is_latest and (
             self._held is not None or transport.get_write_buffer_size() + self._size > LATEST_BYTES
         ):
             self._held = frame
             self._flusher.watch(self)
-            return
-        self.send(frame)
+        else:
+            self.send(frame)
 
     def send(self, frame: bytes) -> None:
         if self.is_over:
