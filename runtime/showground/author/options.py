@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from showground.author.collection import Entry
 from showground.author.places import Places
-from showground.bundle.manifest import DEFAULT_PERMISSIONS, FILE, Manifest
+from showground.bundle.manifest import FILE, Manifest
 from showground.errors import Problem
 from showground.model import Json
 
@@ -103,7 +103,7 @@ class Options:
         given = self._manifest.permission(capability)
         if isinstance(given, Mapping):
             return given.get("enabled", True) is not False
-        return bool(given) or (given is None and capability in DEFAULT_PERMISSIONS)
+        return bool(given)
 
     def _http(self, details: Mapping[str, Any], where: str) -> None:
         asked = details.get("domains", list(self._manifest.http_domains))

@@ -291,6 +291,29 @@ def test_http_domains_are_cleaned_as_devvit_cleans_them(tmp_path: Path) -> None:
         assert loaded.registration.http_domains == ("a.example.com",)
 
 
+@pytest.mark.parametrize(
+    ("permissions", "option", "granted"),
+    [
+        ({}, "redis=True", {"redis", "cache"}),
+        ({}, "kv_store=True", {"redis", "cache"}),
+        ({}, "reddit_api=True, media=True", {"reddit", "media"}),
+        ({}, "redis=False", set()),
+        ({}, 'redis={"enabled": False}', set()),
+        ({"http": {"domains": ["a.example.com"]}}, "http=True", {"http"}),
+        ({"user_actions": True}, "user_actions=True", {"user_actions"}),
+        ({"redis": {"enabled": True}}, "redis=True", {"redis", "cache"}),
+    ],
+)
+def test_configure_grants_what_the_manifest_permits(
+    tmp_path: Path, permissions: dict[str, object], option: str, granted: set[str]
+) -> None:
+    code = f"from showground import Devvit\nDevvit.configure({option})\n"
+    with load_bundle(bundle(tmp_path / "a", {"main.py": code}, permissions=permissions)) as loaded:
+        assert loaded.registration.capabilities == granted
+        assert loaded.registration.http_domains == (("a.example.com",) if "http" in granted else ())
+        assert bool(loaded.registration.user_scopes) == ("user_actions" in granted)
+
+
 def test_an_option_of_a_plugin_is_known_once_the_manifest_names_it(tmp_path: Path) -> None:
     code = 'from showground import Devvit\nDevvit.configure(greeter={"tone": "warm"})\n'
     with load_bundle(bundle(tmp_path / "a", {"main.py": code}, permissions={"greeter": True})) as loaded:
