@@ -87,7 +87,6 @@ PERMANENT = (
     "tokens",
     "secret-key",
     "settings",
-    "ticket-keys",
     "deliveries:d:*",
     "deliveries:out:*",
     "deliveries:ready:*",
