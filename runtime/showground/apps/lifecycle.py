@@ -160,25 +160,20 @@ class Lifecycle:
     async def recover(self) -> int:
         """Finish or undo what hosts left in the middle; returns how many changes were taken over.
 
-        Called at start and every few seconds. A change whose host is alive holds its lease and is left alone.
+        Called at start and every few seconds. A change whose host is alive holds its lease and is left alone. What can't be
+        finished now is logged and left for the next call; no `ShowgroundError` is raised.
         """
+        try:
+            unfinished = await self._journal.unfinished()
+        except ShowgroundError as error:
+            log.warning("whether changes are unfinished is not known: %s", error)
+            return 0
         taken = 0
-        for key in await self._journal.unfinished():
+        for key in unfinished:
             try:
-                lease = await self._journal.acquire(key)
+                taken += await self._take_over(key)
             except ShowgroundError as error:
-                if error.code == "conflict":
-                    continue
-                raise
-            if lease.step is None:
-                await self._journal.give_back(lease)
-                continue
-            taken += 1
-            log.warning("taking over an unfinished %s of %s", lease.step.kind, key)
-            try:
-                await self._resume(lease, lease.step)
-            except ShowgroundError as error:
-                log.error("the unfinished %s of %s: %s", lease.step.kind, key, error)
+                log.error("an unfinished change of %s: %s", key, error)
         return taken
 
     # --- one change ---
@@ -190,6 +185,25 @@ class Lifecycle:
             return lease
         await self._resume(lease, lease.step)
         return await self._journal.acquire(key)
+
+    async def _take_over(self, key: InstallationId) -> int:
+        try:
+            lease = await self._journal.acquire(key)
+        except ShowgroundError as error:
+            if error.code == "conflict":
+                return 0
+            raise
+        if lease.step is None:
+            await self._journal.give_back(lease)
+            return 0
+        log.warning("taking over an unfinished %s of %s", lease.step.kind, key)
+        try:
+            await self._resume(lease, lease.step)
+        except ShowgroundError as error:
+            if error.kind.temporary:
+                await self._journal.give_back(lease, self._recovery_pause_s)
+            log.error("the unfinished %s of %s: %s", lease.step.kind, key, error)
+        return 1
 
     async def _resume(self, lease: Lease, step: Step) -> None:
         try:
@@ -262,7 +276,13 @@ class Lifecycle:
             step = msgspec.structs.replace(step, phase="hooked")
             await self._journal.advance(lease, step)
         event = "AppInstall" if step.kind == "install" else "AppUpgrade"
-        await self._emit_to(installation, event, _payload(step), event_id=step.event_id)
+        try:
+            await self._emit_to(installation, event, _payload(step), event_id=step.event_id)
+        except ShowgroundError as error:
+            # A full queue or an absent Redis passes, and recovery tries again; what is refused for good would be for ever.
+            if not error.kind.temporary:
+                await self._undo(lease, step)
+            raise
         await self._journal.finish(lease)
 
     async def _undo(self, lease: Lease, step: Step) -> None:

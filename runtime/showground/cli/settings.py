@@ -77,7 +77,7 @@ def new_key(session: Session) -> None:
 def rotate_key(session: Session) -> None:
     """Encrypt every secret anew under the newest key, which the host makes first when its key is in its data folder."""
     document = session.post("/api/v1/settings/rotate-key")
-    session.show(document, f"{document['secrets']} secrets are encrypted anew")
+    session.show(document, f"secrets encrypted anew: {document['secrets']}")
 
 
 def _path(app: str, community: str | None) -> str:
