@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import shutil
 import stat
 import struct
 import tempfile
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
+from showground.bundle.names import DEFAULT_LIMITS, ArchiveLimits, name_problems, printable
 from showground.errors import Problem, ShowgroundError
 
 IGNORED: Final = frozenset(
@@ -47,23 +46,8 @@ IGNORED: Final = frozenset(
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can state; every entry gets it, so that equal content makes equal archives."""
 CHUNK: Final = 64 * 1024
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _FLAG_ENCRYPTED: Final = 0x1
 _FLAG_UTF8: Final = 0x800
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveLimits:
-    archive_bytes: int = 50 * 1024 * 1024
-    total_bytes: int = 100 * 1024 * 1024
-    """Of all files, unpacked."""
-    file_bytes: int = 40 * 1024 * 1024
-    """Devvit's largest asset, a GIF, is 40 MB."""
-    files: int = 2000
-    ratio: int = 200
-    """Unpacked to packed, of any one entry of more than 64 KB; DEFLATE cannot exceed 1032."""
-    path_bytes: int = 255
-    depth: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +57,12 @@ class Unpacked:
     bytes: int
 
 
-def digest(folder: Path, limits: ArchiveLimits = ArchiveLimits()) -> str:
+def digest(folder: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> str:
     """SHA-256, in hex, of the sorted paths and their bytes: the same for a folder and for any zip of it."""
     return _digest_of((name, folder / name) for name in content_files(folder, limits))
 
 
-def content_files(folder: Path, limits: ArchiveLimits = ArchiveLimits()) -> list[str]:
+def content_files(folder: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> list[str]:
     """The bundle's files as sorted relative paths with `/`. Raises `bundle_invalid` naming each link, device or bad name."""
     problems: list[Problem] = []
     names: list[str] = []
@@ -111,7 +95,7 @@ def content_files(folder: Path, limits: ArchiveLimits = ArchiveLimits()) -> list
     return sorted(names)
 
 
-def pack(folder: Path, limits: ArchiveLimits = ArchiveLimits()) -> tuple[bytes, str]:
+def pack(folder: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> tuple[bytes, str]:
     """A zip of the bundle in *folder*, and its digest; equal content gives equal bytes (with the same zlib)."""
     names = content_files(folder, limits)
     target = io.BytesIO()
@@ -125,7 +109,7 @@ def pack(folder: Path, limits: ArchiveLimits = ArchiveLimits()) -> tuple[bytes, 
     return target.getvalue(), _digest_of((name, folder / name) for name in names)
 
 
-def unpack(source: bytes | BinaryIO | Path, target: Path, limits: ArchiveLimits = ArchiveLimits()) -> Unpacked:
+def unpack(source: bytes | BinaryIO | Path, target: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Unpacked:
     """Unpack a zip (bytes, an open file or a path) into the new folder *target*, which appears whole or not at all.
 
     A path of a folder is copied under the same rules.
@@ -232,60 +216,6 @@ def _entry_problems(info: zipfile.ZipInfo, limits: ArchiveLimits) -> Iterator[Pr
         yield Problem(name, "it is compressed too well to be trusted", f"The ratio's limit is {limits.ratio}.")
 
 
-def name_problems(names: Sequence[str], limits: ArchiveLimits = ArchiveLimits()) -> list[Problem]:
-    """What is wrong with these paths: each by itself, and all of them together on a disk that ignores case."""
-    problems: list[Problem] = []
-    folded: dict[str, str] = {}
-    for name in names:
-        fault = _name_fault(name, limits)
-        if fault:
-            problems.append(Problem(_printable(name), *fault))
-            continue
-        parts = name.split("/")
-        for depth in range(1, len(parts) + 1):
-            path = "/".join(parts[:depth])
-            key = unicodedata.normalize("NFC", path).casefold()
-            entry = path if depth == len(parts) else f"{path}/"
-            other = folded.setdefault(key, entry)
-            if other != entry or (depth == len(parts) and _seen_twice(folded, key, entry)):
-                problems.append(
-                    Problem(
-                        name, f"it clashes with {other}", "Names must differ by more than case or accents' spelling."
-                    )
-                )
-                break
-    if len(names) > limits.files:
-        problems.append(Problem("", f"the bundle has {len(names)} files", f"The limit is {limits.files}."))
-    return problems
-
-
-def _seen_twice(folded: dict[str, str], key: str, entry: str) -> bool:
-    mark = f"\0{key}"
-    if mark in folded:
-        return True
-    folded[mark] = entry
-    return False
-
-
-def _name_fault(name: str, limits: ArchiveLimits) -> tuple[str, str] | None:
-    parts = name.split("/")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        return "its name is not valid Unicode", "Rename it."
-    if any(ord(c) < 32 or ord(c) == 127 or unicodedata.category(c) in ("Cf", "Cs", "Co", "Cn") for c in name):
-        return "its name has control or invisible characters", "Rename it."
-    if "\\" in name or ":" in name:
-        return "its name has a backslash or a colon", "Use / between folders, and no drive letters."
-    if name.startswith("/") or ".." in parts or "." in parts or "" in parts:
-        return "its path leads out of the bundle or is not plain", "Use a relative path without . and .."
-    if size > limits.path_bytes or len(parts) > limits.depth:
-        return "its path is too long", f"At most {limits.path_bytes} bytes and {limits.depth} levels."
-    if any(p.endswith((" ", ".")) or _RESERVED.fullmatch(p) or set('<>"|?*') & set(p) for p in parts):
-        return "its name cannot exist on every system", "Rename it."
-    return None
-
-
 def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, limits: ArchiveLimits, room: int) -> int:
     """Write one file, counting real bytes, because a header may lie."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -320,12 +250,8 @@ def _file_digest(file: IO[bytes]) -> bytes:
 
 def _not_a_file(name: str) -> Problem:
     return Problem(
-        _printable(name), "it is a link, a device or something else that is no file", "Put a plain file there."
+        printable(name), "it is a link, a device or something else that is no file", "Put a plain file there."
     )
-
-
-def _printable(name: str) -> str:
-    return name.encode("unicode_escape").decode() if not name.isprintable() else name
 
 
 def _bad(where: str, message: str, remedy: str) -> ShowgroundError:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showground.bundle import archive
-from showground.bundle.archive import ArchiveLimits
+from showground.bundle.names import ArchiveLimits
 from showground.errors import ShowgroundError
 
 FILES = {"app.json": b'{"name": "x-y", "version": "1.0.0"}', "main.py": b"VALUE = 1\n", "assets/a/logo.svg": b"<svg/>"}
