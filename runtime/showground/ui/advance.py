@@ -14,8 +14,8 @@ from showground.errors import ShowgroundError
 from showground.model import Json
 from showground.ui import run as runs
 from showground.ui.calls import call, needs_argument
-from showground.ui.elements import NO_DATA
 from showground.ui.effects import Effects
+from showground.ui.elements import NO_DATA
 from showground.ui.events import Event
 from showground.ui.faults import error_line
 from showground.ui.hooks.async_data import AsyncHook
@@ -88,6 +88,7 @@ class Advance:
                 await self._one(event)
         finally:
             run.closed = True
+        result.read_viewer |= run.made
         result.snapshot = self._snapshot()
         return result
 
@@ -180,7 +181,7 @@ class Advance:
         self._live = rendered.live
         self._memos = rendered.memos
         self._nodes = rendered.nodes
-        self._reads = (run.read_viewer, run.read_env)
+        self._reads = run.reads()
         self._wants = _wants(rendered.live, run)
         self._result.read_viewer |= run.read_viewer
         self._result.read_env |= run.read_env

@@ -264,8 +264,5 @@ def _unknown(block: str, name: str, known: Mapping[str, Check]) -> ShowgroundErr
     if block not in ("blocks", "spacer", "webview"):
         names += ["on_press", "data"]
     snake = _CAPITAL.sub("_", name).lower()
-    if snake in names:
-        remedy = f"Write {snake}."
-    else:
-        remedy = nearest(snake, names) or f"It takes {', '.join(names)}."
+    remedy = f"Write {snake}." if snake in names else nearest(snake, names) or f"It takes {', '.join(names)}."
     return fault(f"{block}() has no attribute {name!r}", remedy)

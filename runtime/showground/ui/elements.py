@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from types import GeneratorType
-from typing import Any, Final, ParamSpec
+from typing import Any, Final, overload
 
 from showground.ui.attributes import wire_attributes
 from showground.ui.faults import fault
-
-P = ParamSpec("P")
 
 Key = str | int
 STACKS: Final = ("hstack", "vstack", "zstack")
@@ -85,7 +83,15 @@ Child = Node | str | int | float | bool | None | Iterable["Child"]
 numbers become text blocks."""
 
 
-def component(function: Callable[P, Any] | None = None, *, memo: bool = False) -> Any:
+@overload
+def component(function: Callable[..., Any]) -> Callable[..., Component]: ...
+
+
+@overload
+def component(*, memo: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Component]]: ...
+
+
+def component(function: Callable[..., Any] | None = None, *, memo: bool = False) -> Any:
     """Make *function* a component with hooks of its own: `@component`.
 
     Without it, hooks that a helper function calls belong to the component that calls the helper, in order of the calls.
@@ -168,25 +174,36 @@ def leaf(block: str, attrs: dict[str, Any]) -> Element:
 
 
 def _element(block: str, own: dict[str, Any], children: list[Node | None] | None, attrs: dict[str, Any]) -> Element:
-    key: Key | None = attrs.pop("key", None)
-    identity: str | None = attrs.pop("id", None)
-    press: Callable[..., Any] | None = attrs.pop("on_press", None)
-    data: Any = attrs.pop("data", NO_DATA)
+    key: Key | None = None
+    identity: str | None = None
+    press: Callable[..., Any] | None = None
+    data: Any = NO_DATA
+    if "key" in attrs:
+        key = attrs.pop("key")
+        if key is not None and key.__class__ is not str:
+            check_key(block, key)
+    if "on_press" in attrs:
+        press = attrs.pop("on_press")
+    if "data" in attrs:
+        data = attrs.pop("data")
+    if "id" in attrs:
+        identity = attrs.pop("id")
     if press is not None or data is not NO_DATA:
-        if block in ("blocks", "spacer", "webview"):
-            raise fault(f"{block}() cannot be pressed", "Put it into a stack with on_press.")
-        if press is not None and not callable(press):
-            raise fault(
-                f"{block}(on_press=…) is a {type(press).__name__}, not a function",
-                "Write on_press=save, or on_press=lambda: save(3); on_press=save(3) calls it at once.",
-            )
+        _check_press(block, press)
     try:
-        checked = wire_attributes(block, tuple(attrs), *attrs.values())
+        checked = wire_attributes(block, (*attrs,), *attrs.values())
     except TypeError:  # an unhashable value is never right, but its own check says why
-        checked = wire_attributes.__wrapped__(block, tuple(attrs), *attrs.values())
-    if key is not None:
-        check_key(block, key)
-        checked = {"k": key, **checked}
+        checked = wire_attributes.__wrapped__(block, (*attrs,), *attrs.values())
     if own:
         checked = {**own, **checked} if checked else own
     return Element(block, checked, children, key, identity, press, data)
+
+
+def _check_press(block: str, press: Any) -> None:
+    if block in ("blocks", "spacer", "webview"):
+        raise fault(f"{block}() cannot be pressed", "Put it into a stack with on_press.")
+    if press is not None and not callable(press):
+        raise fault(
+            f"{block}(on_press=…) is a {type(press).__name__}, not a function",
+            "Write on_press=save, or on_press=lambda: save(3); on_press=save(3) calls it at once.",
+        )

@@ -47,8 +47,8 @@ class ViewerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EnvRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    width: float = 512
-    height: float = 320
+    width: int | float = 512
+    height: int | float = 320
     scale: float = 1.0
     font_scale: float = 1.0
     color_scheme: Literal["light", "dark"] = "light"

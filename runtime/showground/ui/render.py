@@ -112,7 +112,7 @@ class Render:
             root_children = self._children(root.children or [], "")
         elif isinstance(root, Element):
             attrs = {}
-            root_children = [self._element(root, f"{root.tag}0" if root.key is None else f"{root.tag}:{root.key}")]
+            root_children = [self._element(root, _place(root, 0))]
         else:
             what = "nothing" if root is None else f"a {type(root).__name__}"
             raise fault(
@@ -131,53 +131,65 @@ class Render:
     def _children(self, children: list[Node | None], path: str) -> list[Tree]:
         found: list[Tree] = []
         prefix = f"{path}." if path else ""
-        keys: set[tuple[str, Key]] | None = None
         self.nodes += len(children)
         if self.nodes > MAX_NODES:
             raise self._run.fault(
                 f"{self.component} draws more than {MAX_NODES} blocks", "Show a page of them at a time."
             )
+        keys: set[tuple[str, Key]] = set()
+        keyed = 0
         for slot, child in enumerate(children):
             if child is None:
                 continue
             key = child.key
-            if key is not None:
-                if keys is None:
-                    keys = set()
-                if (child.tag, key) in keys:
-                    raise self._run.fault(
-                        f"{self.component}: two siblings have the key {key!r}", "Keys differ among siblings."
-                    )
+            if key is None:
+                place = f"{prefix}{child.tag}{slot}"
+            else:
+                keyed += 1
                 keys.add((child.tag, key))
+                place = f"{prefix}{child.tag}:{key if key.__class__ is int else _escaped(key)}"
             if child.__class__ is Component:
-                tree = self._component(child, prefix + _place(child, slot))
+                tree = self._component(child, place)
                 if tree is not None:
                     found.append(tree)
-            elif child.children is None and child.press is None and child.data is NO_DATA:  # type: ignore[union-attr]
-                found.append([child.block, child.attrs])  # type: ignore[union-attr]
             else:
-                found.append(self._element(child, prefix + _place(child, slot)))  # type: ignore[arg-type]
+                found.append(self._element(child, place))  # type: ignore[arg-type]
+        if keyed != len(keys):
+            self._refuse_twins(children)
         return found
 
+    def _refuse_twins(self, children: list[Node | None]) -> None:
+        seen: set[tuple[str, Key]] = set()
+        for child in children:
+            if child is not None and child.key is not None:
+                if (child.tag, child.key) in seen:
+                    raise self._run.fault(
+                        f"{self.component}: two siblings have the key {child.key!r}", "Keys differ among siblings."
+                    )
+                seen.add((child.tag, child.key))
+
     def _element(self, element: Element, path: str) -> Tree:
-        if element.id is not None:
-            path = f"#{element.id}"
         attrs = element.attrs
-        if element.press is not None and not attrs.get("disabled"):
-            if path in self.live.actions:
+        key = element.key
+        press = element.press
+        if press is not None and "disabled" not in attrs:
+            if element.id is not None:
+                path = f"#{element.id}"
+            actions = self.live.actions
+            if path in actions:
                 raise self._run.fault(
                     f"{self.component}: two blocks have the id {element.id!r}", "Ids differ within a post."
                 )
+            attrs = {**attrs, "press": path} if key is None else {"k": key, **attrs, "press": path}
             data = element.data
-            if data is NO_DATA:
-                attrs = {**attrs, "press": path}
-            else:
-                data = json_value(data, f"{element.block}(data=…)")
-                attrs = {**attrs, "press": path, "data": data}
-            self.live.actions[path] = Action(element.press, data)
+            if data is not NO_DATA:
+                data = attrs["data"] = json_value(data, f"{element.block}(data=…)")
+            actions[path] = Action(press, data)
+        elif key is not None:
+            attrs = {"k": key, **attrs}
         if not element.children:
             return [element.block, attrs]
-        children = self._children(element.children, path)
+        children = self._children(element.children, path if element.id is None else f"#{element.id}")
         return [element.block, attrs, children] if children else [element.block, attrs]
 
     def _component(self, component: Component, path: str) -> Tree | None:
@@ -270,13 +282,14 @@ _ABSENT = object()
 
 
 def _place(node: Node, slot: int) -> str:
-    key = node.key
-    if key is None:
-        return f"{node.tag}{slot}"
+    return f"{node.tag}{slot}" if node.key is None else f"{node.tag}:{_escaped(node.key)}"
+
+
+def _escaped(key: Key) -> str:
     text = str(key)
     if "." in text or "/" in text or "%" in text:
         text = text.replace("%", "%25").replace(".", "%2E").replace("/", "%2F")
-    return f"{node.tag}:{text}"
+    return text
 
 
 async def render(run: Run, function: Callable[..., Any], context: Any, height: str, memos: dict[str, Memo]) -> Rendered:

@@ -64,9 +64,19 @@ class Run:
     rendering: Render | None = None
     read_viewer: bool = False
     read_env: bool = False
+    made: bool = False
+    """A function made initial state: it may be random or personal, so what comes of this run is this view's own."""
     forms: Mapping[str, Any] = field(default_factory=dict)
     """Forms of the current render, hook id to what `show_form` needs."""
     closed: bool = False
+
+    def reads(self) -> tuple[bool, bool]:
+        return self.read_viewer, self.read_env
+
+    def made_state(self, reads: tuple[bool, bool]) -> None:
+        """What an initialiser read is in the state now, and only there: views that reach the same state may share again."""
+        self.made = True
+        self.read_viewer, self.read_env = reads
 
     def fault(self, message: str, remedy: str = "") -> ShowgroundError:
         return fault(message, remedy, self.folder)

@@ -57,7 +57,7 @@ class SnapshotCache:
         self._max_bytes = max_bytes
         self._entries: OrderedDict[str, tuple[int, Snapshot]] = OrderedDict()
         self._uses: dict[int, int] = {}
-        self._by_state: dict[tuple[str, bytes], Snapshot] = {}
+        self._by_state: dict[tuple[str, bytes, Env | None], Snapshot] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class SnapshotCache:
         self._uses[id(snapshot)] = uses + 1
         if not uses:
             self.bytes += snapshot.size
-            self._by_state[snapshot.home, snapshot.packed] = snapshot
+            self._by_state[_key(snapshot)] = snapshot
         self.drop(view)
         self._entries[view] = (rev, snapshot)
         while len(self._entries) > self._max_views or (self.bytes > self._max_bytes and len(self._entries) > 1):
@@ -93,25 +93,27 @@ class SnapshotCache:
             return
         del self._uses[id(snapshot)]
         self.bytes -= snapshot.size
-        if self._by_state.get((snapshot.home, snapshot.packed)) is snapshot:
-            del self._by_state[snapshot.home, snapshot.packed]
+        if self._by_state.get(_key(snapshot)) is snapshot:
+            del self._by_state[_key(snapshot)]
 
     def same(self, snapshot: Snapshot) -> Snapshot:
         """A remembered snapshot that equals *snapshot* and holds nothing personal, else *snapshot* itself.
 
         So views that parted meet again, and are run once from then on.
         """
-        known = self._by_state.get((snapshot.home, snapshot.packed))
+        known = self._by_state.get(_key(snapshot))
         if (
             known is None
             or known is snapshot
             or known.read_viewer
-            or known.read_env
             or snapshot.read_viewer
-            or snapshot.read_env
             or known.tree != snapshot.tree
         ):
             return snapshot
         if known.live is None:
             known.live = snapshot.live
         return known
+
+
+def _key(snapshot: Snapshot) -> tuple[str, bytes, Env | None]:
+    return snapshot.home, snapshot.packed, snapshot.env

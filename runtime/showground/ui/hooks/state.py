@@ -69,8 +69,9 @@ def use_state(initial: Any) -> tuple[Any, Setter[Any]]:
     if value is _ABSENT:
         made = initial
         if callable(initial):
-            run.read_viewer = True  # it may be random, so what comes of it is this view's own
+            reads = run.reads()
             made = initial()
+            run.made_state(reads)
         what = f"{render.component}: the initial value of use_state"
         if inspect.isawaitable(made):
             raise Interrupt(partial(_load, run, hook, made, what))
@@ -81,4 +82,6 @@ def use_state(initial: Any) -> tuple[Any, Setter[Any]]:
 
 
 async def _load(run: Run, hook: str, value: Awaitable[Any], what: str) -> None:
+    reads = run.reads()
     run.state[hook] = json_value(await value, what)
+    run.made_state(reads)
