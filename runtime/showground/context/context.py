@@ -49,7 +49,7 @@ class Context:
         self._invocation = invocation
         self._call = call
         self._asset_names = assets
-        self._ui = ui
+        self._ui: Ui | None = ui
 
     # --- what this invocation is ---
 
