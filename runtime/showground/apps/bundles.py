@@ -157,23 +157,22 @@ class BundleStore:
                 app,
                 "Uninstall it there, or install another version first.",
             )
-        await self._redis.call("DEL", self._bundle_key(known.version.digest))
+        await self._let_expire(known.version.digest)
 
     async def sweep(self) -> int:
-        """Let parts that belong to no version expire; returns how many bundles. Called at start."""
+        """Let parts that belong to no version expire, and see that no others do; returns how many bundles expire.
+
+        Called at start and now and then. Safe beside uploads, deletions and other sweeps.
+        """
         known = await self._digests()
+        await self._redis.pipeline([("PERSIST", self._bundle_key(digest)) for digest in known])
         prefix = self._bundle_key("")
         swept = 0
         async for key in self._redis.scan(prefix + "*"):
             digest = bytes(key).decode().removeprefix(prefix)
-            if digest in known or await self._redis.call("TTL", key) >= 0:
-                continue
-            await self._redis.call("EXPIRE", key, UNFINISHED_S)
-            # An upload that made the version exist between the two looks persists its parts after this, or we do here.
-            if digest in await self._digests():
-                await self._redis.call("PERSIST", key)
-            else:
-                swept += 1
+            if digest not in known and await self._redis.call("TTL", key) < 0:
+                swept += await self._let_expire(digest)
+        await asyncio.to_thread(self._folders.tidy, self._clock.now_ms() / 1000)
         return swept
 
     # --- inside ---
@@ -194,6 +193,18 @@ class BundleStore:
             "app.json/version",
             "Versions never change: raise the version and upload again.",
         )
+
+    async def _let_expire(self, digest: str) -> bool:
+        """Give the parts an hour, unless a version has them after all.
+
+        An upload that makes the version exist before our look is seen by it; one that does so later persists its parts then.
+        """
+        key = self._bundle_key(digest)
+        await self._redis.call("EXPIRE", key, UNFINISHED_S)
+        if digest not in await self._digests():
+            return True
+        await self._redis.call("PERSIST", key)
+        return False
 
     async def _write_parts(self, digest: str, packed: bytes) -> None:
         key = self._bundle_key(digest)

@@ -23,6 +23,9 @@ from showground.errors import ShowgroundError
 log = logging.getLogger("showground.apps.folders")
 
 
+LEFT_BEHIND_S = 3600.0
+
+
 class Folders:
     """Blocking, because files are: call from a thread."""
 
@@ -68,6 +71,14 @@ class Folders:
                     "internal", f"the stored bundle {digest[:12]} does not match its digest", digest, "Upload it again."
                 )
             self._settle(digest, folder)
+
+    def tidy(self, now_s: float) -> None:
+        """Remove what processes that were killed in the middle of unpacking left behind an hour ago or earlier."""
+        if not self._root.is_dir():
+            return
+        for entry in self._root.iterdir():
+            if entry.name.startswith(".") and now_s - entry.stat().st_mtime > LEFT_BEHIND_S:
+                _remove(entry)
 
     def _settle(self, digest: str, folder: Path) -> None:
         _make_read_only(folder)

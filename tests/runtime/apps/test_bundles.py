@@ -155,9 +155,16 @@ async def test_a_version_that_is_installed_is_not_deleted(
     assert await bundles.get("counter", "1.0.0") == made
     await bundles.delete("counter", "1.0.0", _nowhere)
     assert await bundles.apps() == []
-    with pytest.raises(ShowgroundError) as gone:
-        await store("b").folder(made.digest)
-    assert gone.value.code == "not_found"
+    assert 0 < await redis.call("TTL", keys.host("bundle", made.digest)) <= 3600
+    assert await bundles.put(tmp_path / "src") == made, "and it may come again"
+    assert await redis.call("TTL", keys.host("bundle", made.digest)) == -1
+
+
+async def test_a_bundle_that_nobody_has_is_not_found(store: Store) -> None:
+    for digest in ("0" * 64, "../../etc"):
+        with pytest.raises(ShowgroundError) as missing:
+            await store("a").folder(digest)
+        assert missing.value.code == "not_found"
 
 
 async def test_parts_of_an_upload_that_never_ended_expire_and_those_of_a_version_do_not(
@@ -167,9 +174,14 @@ async def test_parts_of_an_upload_that_never_ended_expire_and_those_of_a_version
     made = await bundles.put(_bundle(tmp_path / "src"))
     orphan = keys.host("bundle", "0" * 64)
     await redis.call("HSET", orphan, "0", b"part")
+    await redis.call("EXPIRE", keys.host("bundle", made.digest), 100)
+    scratch = tmp_path / "a" / "bundles" / ".new.left"
+    scratch.mkdir()
+    os.utime(scratch, (0, 0))
     assert await bundles.sweep() == 1
     assert 0 < await redis.call("TTL", orphan) <= 3600
     assert await redis.call("TTL", keys.host("bundle", made.digest)) == -1
+    assert not scratch.exists()
 
 
 def test_processes_that_unpack_the_same_bundle_at_once_all_get_it_whole(tmp_path: Path) -> None:

@@ -33,11 +33,11 @@ from showground.cli import settings as settings_commands
 from showground.cli import tokens as token_commands
 from showground.cli.session import HttpSession
 from showground.clock import SystemClock
-from showground.dispatch import Dispatch
+from showground.dispatch import Dispatch, InvokeRequest
 from showground.keys import InstallationId, KeySpace
 from showground.model import Installation, Json
 from showground.ops.health import Health
-from showground.ops.logs import AppLogs
+from showground.ops.logs import AppLogs, LogFilter
 from showground.ops.metrics import Metrics
 from showground.ops.redaction import Redactor
 from showground.ops.routes import OpsRoutes
@@ -45,6 +45,7 @@ from showground.ops.tokens import Tokens
 from showground.plugins import Plugins
 from showground.redis.api import Redis
 from showground.supervisor import Broker, LogRecord, Supervisor
+from showground.testing.waiting import eventually
 from showground.web.origins import Origins
 from showground.web.server import WebServer
 
@@ -64,7 +65,9 @@ Devvit.add_settings([
 
 @Devvit.add_trigger("PostCreate")
 async def on_post(event, context):
-    pass
+    values = await context.settings.get_all()
+    print("the key is", values["api-key"])
+    return values
 """
 
 
@@ -86,6 +89,7 @@ class Served:
     web: WebServer
     installations: Installations
     emitted: list[str]
+    dispatch: Dispatch
 
     def session(self, as_json: bool = False, token: str | None = None) -> HttpSession:
         return HttpSession(self.url, token or self.token, Path("nowhere"), as_json)
@@ -154,7 +158,7 @@ async def served(redis: Redis, keys: KeySpace, tmp_path: Path) -> AsyncIterator[
         exits.push_async_callback(web.stop)
         exits.push_async_callback(web.drain, 1.0)
         token = await tokens.ensure_root_token()
-        yield Served(f"http://127.0.0.1:{port}", token, tokens, logs, health, web, installations, emitted)
+        yield Served(f"http://127.0.0.1:{port}", token, tokens, logs, health, web, installations, emitted, dispatch)
 
 
 async def _installed(served: Served, tmp_path: Path, versions: Sequence[str] = ("1.0.0",)) -> None:
@@ -220,6 +224,29 @@ async def test_settings_are_set_by_type_and_checked_by_the_apps_own_code(served:
     assert refused["error"]["details"][0]["message"] == "only eu is open"
     assert (await served.run(settings, "set", "counter", "region", "eu")).exit_code == 0
     assert (await served.run(settings, "rotate-key")).output == "secrets encrypted anew: 1\n"
+
+
+async def test_an_app_reads_its_settings_and_can_not_print_its_secret(served: Served, tmp_path: Path) -> None:
+    await _installed(served, tmp_path)
+    await served.api("PUT", "/api/v1/apps/counter/settings", json={"api-key": "hunter2-hunter2"})
+    await served.api("PUT", "/api/v1/communities/playground/apps/counter/settings", json={"loud": False})
+    place = InstallationId("counter:playground")
+    request = InvokeRequest(
+        installation=place, kind="trigger", name="PostCreate", payload=b'{"type": "PostCreate"}', timeout_s=10
+    )
+    assert json.loads(await served.dispatch.invoke(request)) == {
+        "loud": False,
+        "size": 3,
+        "api-key": "hunter2-hunter2",
+        "region": None,
+    }
+    await eventually(lambda: _printed(served, place))
+    assert [line.text for line in await served.logs.read(place, LogFilter())] == ["the key is [redacted]"]
+
+
+async def _printed(served: Served, place: InstallationId) -> bool:
+    await served.logs.flush()
+    return bool(await served.logs.read(place, LogFilter()))
 
 
 async def test_a_token_made_by_a_command_does_what_it_says_and_no_more(served: Served, tmp_path: Path) -> None:

@@ -240,6 +240,32 @@ async def test_clean_up_that_fails_is_repeated_until_it_is_done(redis: Redis, ke
         assert await a.journal.unfinished() == []
 
 
+async def test_an_event_that_is_refused_for_good_undoes_the_install_and_a_full_queue_delays_it(
+    redis: Redis, keys: KeySpace
+) -> None:
+    world = World()
+    world.upload("1.0.0")
+    code = "invalid"
+
+    async def refuse() -> None:
+        raise ShowgroundError(code, "no")
+
+    world.at["AppInstall"] = refuse
+    async with host(redis, keys, world) as a:
+        with pytest.raises(ShowgroundError):
+            await a.lifecycle.install("playground", "counter")
+        assert a.installations.get(COUNTER) is None
+        assert await a.journal.unfinished() == []
+        code = "overloaded"
+        with pytest.raises(ShowgroundError):
+            await a.lifecycle.install("playground", "counter")
+        assert a.installations.get(COUNTER) is not None
+        del world.at["AppInstall"]
+        assert await a.lifecycle.recover() == 1
+        assert [kind for kind, _ in world.emitted.values()] == ["AppInstall"]
+        assert await a.journal.unfinished() == []
+
+
 async def test_two_hosts_never_change_one_installation_at_once(redis: Redis, keys: KeySpace) -> None:
     world = World()
     world.upload("1.0.0")
