@@ -78,6 +78,7 @@ def routes(router: Router, providers: Providers) -> None:
 
 @hookimpl
 def commands(cli: Commands) -> None:
-    from showground_scheduler.commands import jobs
+    # Not called commands: a module of that name would take the place of this hook when it is imported.
+    from showground_scheduler.console import jobs
 
     cli(jobs)

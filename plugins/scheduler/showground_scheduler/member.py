@@ -34,24 +34,25 @@ def methods(invocation: Invocation, app: AppVersion, scheduler: Scheduler) -> Ma
             )
         return await scheduler.run_job(job)
 
-    async def cancel_job(job_id: str) -> bool:
-        return await scheduler.cancel_job(installation, job_id)
+    async def cancel_job(job_id: object) -> bool:
+        return await scheduler.cancel_job(installation, _text(job_id))
 
     async def list_jobs() -> list[dict[str, Any]]:
         return [job_record(job) for job in await scheduler.list_jobs(installation)]
 
-    async def pause(job_id: str) -> None:
-        await scheduler.pause(installation, job_id)
+    async def pause(job_id: object) -> None:
+        await scheduler.pause(installation, _text(job_id))
 
-    async def resume(job_id: str) -> None:
-        await scheduler.resume(installation, job_id)
+    async def resume(job_id: object) -> None:
+        await scheduler.resume(installation, _text(job_id))
 
-    async def run_now(job_id: str) -> str:
-        return await scheduler.run_now(installation, job_id)
+    async def run_now(job_id: object) -> str:
+        return await scheduler.run_now(installation, _text(job_id))
 
-    async def history(job_id: str, limit: int = 20) -> list[dict[str, Any]]:
-        limit = max(1, min(limit, HISTORY))
-        return [outcome_record(outcome) for outcome in await scheduler.history(installation, job_id, limit)]
+    async def history(job_id: object, limit: object = 20) -> list[dict[str, Any]]:
+        if not isinstance(limit, int) or not 1 <= limit <= HISTORY:
+            raise ShowgroundError("invalid", f"{limit!r} is not a number of runs", "limit", f"Use 1 to {HISTORY}.")
+        return [outcome_record(run) for run in await scheduler.history(installation, _text(job_id), limit)]
 
     return {
         "run_job": run_job,
@@ -62,3 +63,11 @@ def methods(invocation: Invocation, app: AppVersion, scheduler: Scheduler) -> Ma
         "run_now": run_now,
         "history": history,
     }
+
+
+def _text(job_id: object) -> str:
+    if not isinstance(job_id, str):
+        raise ShowgroundError(
+            "invalid", f"a job's id is a string, not {type(job_id).__name__}", "job_id", "Use what run_job returned."
+        )
+    return job_id
