@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from showground.capabilities import LivePost
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId
@@ -119,6 +120,11 @@ class Dispatch:
         if found is None:
             raise ShowgroundError("not_found", f"{key} is not installed", "installation", "Install the app first.")
         return found
+
+    def post_type(self, post: LivePost) -> str:
+        """The post type that draws *post* now: the one it was made as, or the one that took its place in an upgrade."""
+        names = [p.name for p in self.installation(post.installation).version.registration.post_types]
+        return post.post_type if post.post_type in names or not names else names[-1]
 
     async def handle(self, delivery: Delivery, attempt: int) -> bytes:
         """Run one delivery: what the delivery runner calls."""

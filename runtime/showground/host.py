@@ -48,7 +48,7 @@ from showground.redis.deployment import open_redis
 from showground.redis.deployment_secret import deployment_secret
 from showground.settings import Settings
 from showground.supervisor.broker import Broker
-from showground.supervisor.isolation import choose_level
+from showground.supervisor.isolation import choose
 from showground.supervisor.policy import Policy
 from showground.supervisor.supervisor import Supervisor
 from showground.tasks import Tasks
@@ -93,7 +93,7 @@ class Host:
     @property
     def summary(self) -> str:
         """For people: what the host stands on."""
-        return f"isolation {self.level}, Redis {'external' if self.settings.redis.url else 'embedded'}"
+        return f"isolation {self.isolation.level}, Redis {'external' if self.settings.redis.url else 'embedded'}"
 
     async def _start(self, exits: AsyncExitStack) -> None:
         settings, clock = self.settings, self._clock
@@ -124,7 +124,7 @@ class Host:
         # what is installed, and the plugins
         installations = await exits.enter_async_context(Installations(redis, keys, clock))
         app_settings = AppSettings(redis, keys, box, redactor, self._validate)
-        plugins = Plugins(
+        self.plugins = plugins = Plugins(
             [
                 ("metrics", metrics),
                 ("apps", AppsPlugin(installations, app_settings, logs)),
@@ -150,9 +150,9 @@ class Host:
         chosen = await plugins.enter(exits, settings.providers, services)
 
         # app code
-        self.level = await choose_level(settings.workers.isolation)
+        self.isolation = await choose(settings.workers.isolation, clock)
         policy = Policy(in_flight=settings.workers.in_flight, idle_s=settings.workers.idle_s)
-        supervisor = Supervisor(Broker(plugins), clock, logs.write, level=self.level, policy=policy)
+        supervisor = Supervisor(Broker(plugins), clock, logs.write, level=self.isolation.level, policy=policy)
         exits.push_async_callback(supervisor.close)
         folders = Folders(settings.data_dir / "bundles")
         self.bundles = BundleStore(redis, keys, clock, folders, check=supervisor.check, veto=plugins.registered)
@@ -176,6 +176,7 @@ class Host:
             snapshots,
             Passes(secret),
             dispatch.invoke,
+            dispatch.post_type,
             clock,
             observe,
         )
@@ -210,7 +211,7 @@ class Host:
         web.on_drain(partial(live.drain, 1.0))
 
         # health
-        health.fact("isolation", self.level)
+        health.fact("isolation", self.isolation.level)
         for capability, name in chosen.items():
             health.fact(f"provider_{capability}", name)
         health.age("deliveries", runner.tick_age_s, STALLED_S)

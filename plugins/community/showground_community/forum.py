@@ -115,6 +115,16 @@ class Forum:
         await self._tell(community, "PostCreate", told, post.id)
         return post
 
+    async def submit_live_post(
+        self, community: str, installation: InstallationId, title: str, data: bytes = b"null", post_type: str = ""
+    ) -> str:
+        """An interactive post in the app's name, as an operator or a test makes one; returns its id."""
+        author = await self.app_account(installation)
+        post = await self.submit_post(
+            community, author.id, title, installation=installation, post_type=post_type, data=data
+        )
+        return post.id
+
     async def edit_post(self, post_id: str, body: str) -> Post:
         _bounded("text", body, BODY_CHARS)
         now = self._clock.now_ms()

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import aiohttp
 
+from showground.capabilities import COMMUNITY
 from showground.errors import ShowgroundError
 from showground.host import Host
+from showground.keys import InstallationId, installation_id
 from showground.settings import load_settings
+
+
+@runtime_checkable
+class SubmitsPosts(Protocol):
+    """A community in which tests may make posts; the built-in one is."""
+
+    async def submit_live_post(self, community: str, installation: InstallationId, title: str, data: bytes) -> str: ...
 
 
 class HostUnderTest:
@@ -35,12 +45,28 @@ class HostUnderTest:
         await self.host.lifecycle.install(community, version.app, version.version)
         return version.app
 
+    async def submit_post(self, app: str, community: str = "playground", data: bytes = b"null") -> str:
+        """An interactive post of an installed app, as if the app had submitted it; returns its id."""
+        forum = self.host.plugins.provider(COMMUNITY)
+        assert isinstance(forum, SubmitsPosts), "the community of this host takes no posts"
+        installation = installation_id(app, community)
+        return await forum.submit_live_post(community, installation, app, data)
+
     async def emit(self, type: str, data: Any, community: str = "playground", wait_s: float = 10, **more: Any) -> Any:
         """Send one event and wait for its outcomes."""
         event = {"specversion": "1.0", "id": more.pop("id", None) or f"e{id(data)}", "source": "test", "type": type,
                  "subject": community, "data": data, **more}  # fmt: skip
         headers = {"Content-Type": "application/cloudevents+json"}
         return await self.call("POST", f"/api/v1/events?wait={wait_s:g}", json=event, headers=headers)
+
+
+SECRET_KEY = base64.urlsafe_b64encode(b"only for tests, shared by hosts!").decode()
+
+
+def _share_secret_key(data_dir: Path) -> None:
+    """Hosts of one deployment need one key; an operator copies it, and so do tests."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    (data_dir / "secret.key").write_text(SECRET_KEY)
 
 
 @asynccontextmanager
@@ -61,6 +87,7 @@ async def running_host(
     }
     for name, section in sections.items():
         flags.setdefault(name, {}).update(section)
+    _share_secret_key(data_dir)
     async with Host(load_settings(environ={}, flags=flags), more_plugins=plugins) as host:
         headers = {"Authorization": f"Bearer {host.root_token}"}
         async with aiohttp.ClientSession(headers=headers) as client:

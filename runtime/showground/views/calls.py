@@ -29,11 +29,12 @@ class Answer:
 
 
 class PostCalls:
-    """Calls for the views of one post."""
+    """Calls for the views of one post. *post_type* says which of the app's post types draws it now: an upgrade may rename it."""
 
-    def __init__(self, post: LivePost, invoke: Invoke) -> None:
+    def __init__(self, post: LivePost, invoke: Invoke, post_type: Callable[[LivePost], str]) -> None:
         self._post = post
         self._invoke = invoke
+        self._post_type = post_type
         data: Json = msgspec.json.decode(post.data)
         self._shown: Mapping[str, Json] = {"id": post.id, "data": data}
 
@@ -73,7 +74,7 @@ class PostCalls:
             InvokeRequest(
                 installation=self._post.installation,
                 kind="view",
-                name=self._post.post_type,
+                name=self._post_type(self._post),
                 payload=encode_request(request),
                 viewer=Viewer(
                     user_id=viewer.id,

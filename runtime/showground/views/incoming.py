@@ -19,7 +19,7 @@ class BrowserEvent(Frozen, frozen=True, kw_only=True):
     action: str | None = None
     form: str | None = None
     hook: str | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw(b"")
     visible: bool | None = None
 
     def body(self) -> dict[str, Any]:
@@ -29,7 +29,7 @@ class BrowserEvent(Frozen, frozen=True, kw_only=True):
             value = getattr(self, name)
             if value is not None:
                 found[name] = value
-        if self.data is not None:
+        if self.data:
             found["data"] = bytes(self.data)
         return found
 

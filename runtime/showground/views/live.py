@@ -48,6 +48,7 @@ class LivePosts:
         snapshots: Snapshots,
         passes: Passes,
         invoke: Invoke,
+        post_type: Callable[[LivePost], str],
         clock: Clock,
         observe: Callable[[HostEvent], None],
     ) -> None:
@@ -56,6 +57,7 @@ class LivePosts:
         self._snapshots = snapshots
         self._passes = passes
         self._invoke = invoke
+        self._post_type = post_type
         self._clock = clock
         self._observe = observe
         self._rooms: dict[str, Room] = {}
@@ -90,7 +92,7 @@ class LivePosts:
 
     async def _begin(self, post: LivePost, viewer: ViewerIdentity, env: Env) -> tuple[View, Answer]:
         view = View(secrets.token_urlsafe(18), viewer, env, fence=0, reached=Reached(), positions={})
-        [answer] = await PostCalls(post, self._invoke).handle([view], [])
+        [answer] = await self._calls(post).handle([view], [])
         result = answer.result
         view.cached = True
         view.reached = Reached(
@@ -161,7 +163,7 @@ class LivePosts:
             view.cached = True
             tree = None
         else:
-            [answer] = await PostCalls(post, self._invoke).handle([view], [], full=True)
+            [answer] = await self._calls(post).handle([view], [], full=True)
             view.cached = True
             tree = answer.result.tree
             view.reached = msgspec.structs.replace(
@@ -190,8 +192,11 @@ class LivePosts:
         self._count += 1
         room.enter(view)
 
+    def _calls(self, post: LivePost) -> PostCalls:
+        return PostCalls(post, self._invoke, self._post_type)
+
     def _room(self, post: LivePost) -> Room:
-        return Room(post, self._invoke, self._realtime, self._snapshots, self._clock, self._observe)
+        return Room(post, self._calls(post), self._realtime, self._snapshots, self._clock, self._observe)
 
     def _welcome(self, view: View, resumed: bool, tree: bytes | None, intervals: bytes) -> bytes:
         limits = msgspec.json.encode({"protocol": PROTOCOL, "realtime": self._realtime.limits})

@@ -19,7 +19,7 @@ from showground.errors import ShowgroundError
 from showground.model import HostEvent
 from showground.tasks import Tasks
 from showground.views import messages
-from showground.views.calls import Answer, Invoke, PostCalls
+from showground.views.calls import Answer, PostCalls
 from showground.views.feeds import Feeds
 from showground.views.records import VIEWS_AT_ONCE
 from showground.views.snapshots import Snapshots
@@ -38,7 +38,7 @@ class Room:
     def __init__(
         self,
         post: LivePost,
-        invoke: Invoke,
+        calls: PostCalls,
         realtime: Realtime,
         snapshots: Snapshots,
         clock: Clock,
@@ -46,7 +46,7 @@ class Room:
     ) -> None:
         self.post = post
         self.views: dict[str, View] = {}
-        self.calls = PostCalls(post, invoke)
+        self.calls = calls
         self._snapshots = snapshots
         self._clock = clock
         self._observe = observe
