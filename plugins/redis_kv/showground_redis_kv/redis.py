@@ -1,0 +1,199 @@
+"""The provider on Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from showground.capabilities import Argument, KeyValue, KeyValueReply, KeyValueTransaction
+from showground.errors import ShowgroundError
+from showground.hookspecs import Services
+from showground.model import Json
+from showground.redis.api import Arg, CommandRefused, Reply
+from showground.tasks import Tasks
+from showground_redis_kv import export
+from showground_redis_kv.commands import check_size
+from showground_redis_kv.quota import CORRECT, QUOTA_BYTES, WRITE, over_quota, write_arguments
+from showground_redis_kv.scope import Prepared, Scope, refused
+from showground_redis_kv.transaction import MAX_OPEN, TIMEOUT_S, RedisTransaction
+
+RECOUNT_EVERY_S = 10.0
+"""A scope at its quota is counted afresh at most this often on each host."""
+_AT_ONCE = 200
+
+
+class RedisKeyValue:
+    """Implements `showground.capabilities.KeyValue`. Reads go to Redis as they are, writes through the quota's script."""
+
+    def __init__(self, services: Services, tasks: Tasks) -> None:
+        self._redis = services.redis
+        self._keys = services.keys
+        self._clock = services.clock
+        self._tasks = tasks
+        self._quota = int(services.options.get("quota_bytes", QUOTA_BYTES))
+        self._open: Counter[str] = Counter()
+        self._recounted: dict[str, float] = {}
+
+    async def execute(self, scope: str, commands: Sequence[Sequence[Argument]]) -> list[KeyValueReply | Exception]:
+        own = Scope.of(self._keys, scope)
+        results: list[KeyValueReply | Exception] = [None] * len(commands)
+        ready: dict[int, Prepared] = {}
+        for at, words in enumerate(commands):
+            try:
+                ready[at] = own.prepare(words)
+            except ShowgroundError as error:
+                results[at] = error
+        check_size([prepared.words for prepared in ready.values()])
+        replies = await self._send(own, list(ready.values()))
+        for (at, prepared), reply in zip(ready.items(), replies, strict=True):
+            if isinstance(reply, CommandRefused):
+                over = str(reply).startswith("QUOTA")
+                results[at] = over_quota(own, self._quota) if over else refused(str(reply))
+            else:
+                results[at] = own.reply(prepared.command, reply)
+        return results
+
+    async def _send(self, own: Scope, ready: Sequence[Prepared]) -> list[Reply]:
+        """Run them in one round trip. Writes that found no script, or no room that a recount can make, are sent once more
+        with what follows them, unless a write that follows was done already: their order would change."""
+        replies = await self._pipeline(own, ready)
+        for reason in ("NOSCRIPT", "QUOTA"):
+            at = next((n for n, reply in enumerate(replies) if _is(reply, reason)), None)
+            if at is None:
+                continue
+            tail = ready[at:]
+            if any(p.command.writes and not _is(r, reason) for p, r in zip(tail, replies[at:], strict=True)):
+                continue
+            if reason == "NOSCRIPT":
+                await self._redis.call("SCRIPT", "LOAD", WRITE.source)
+            elif not await self._recount_if_due(own):
+                continue
+            replies[at:] = await self._pipeline(own, tail)
+        return replies
+
+    async def _pipeline(self, own: Scope, ready: Sequence[Prepared]) -> list[Reply]:
+        sent: list[Sequence[Arg]] = [
+            ("EVALSHA", WRITE.sha, *write_arguments(own, self._quota, [p])) if p.command.writes else p.words
+            for p in ready
+        ]
+        replies = await self._redis.pipeline(sent)
+        return [
+            reply[0] if p.command.writes and isinstance(reply, list) else reply
+            for p, reply in zip(ready, replies, strict=True)
+        ]
+
+    async def _recount_if_due(self, own: Scope) -> bool:
+        now = self._clock.monotonic()
+        if now - self._recounted.get(own.name, -RECOUNT_EVERY_S) < RECOUNT_EVERY_S:
+            return False
+        self._recounted = {name: at for name, at in self._recounted.items() if now - at < RECOUNT_EVERY_S}
+        self._recounted[own.name] = now
+        await self.recount(own.name)
+        return True
+
+    async def recount(self, scope: str) -> int:
+        """Count the scope's bytes afresh, so that keys that expired no longer count; returns them."""
+        own = Scope.of(self._keys, scope)
+        before = int(await self._redis.call("GET", own.counter) or 0)
+        counted = 0
+        async for names in self._batches(own):
+            weights = await self._redis.pipeline([("MEMORY", "USAGE", name) for name in names])
+            counted += sum(weight for weight in weights if isinstance(weight, int))
+        return int(await self._redis.run(CORRECT, [own.counter], [before, counted]))
+
+    async def transaction(self, scope: str, watch: Sequence[str]) -> KeyValueTransaction:
+        if self._open[scope] >= MAX_OPEN:
+            raise ShowgroundError(
+                "quota_exceeded",
+                f"{scope} has {MAX_OPEN} transactions open already",
+                "redis.watch",
+                "Execute or discard one first.",
+            )
+        self._open[scope] += 1
+        own = Scope.of(self._keys, scope)
+        stack = AsyncExitStack()
+
+        def done() -> None:
+            self._open[scope] -= 1
+            if not self._open[scope]:
+                del self._open[scope]
+
+        try:
+            connection = await stack.enter_async_context(self._redis.transaction(own.counter))
+        except BaseException:
+            done()
+            raise
+        transaction = RedisTransaction(own, self._quota, connection, stack, done)
+        timer = self._tasks.start(f"transaction of {scope}", self._end_late(transaction))
+        # A timer that ends the transaction must not cancel itself while it does.
+        stack.callback(lambda: timer is asyncio.current_task() or timer.cancel())
+        try:
+            if watch:
+                await transaction.execute(["WATCH", *watch])
+        except BaseException:
+            await transaction.close()
+            raise
+        return transaction
+
+    async def _end_late(self, transaction: RedisTransaction) -> None:
+        await self._clock.sleep(TIMEOUT_S)
+        await transaction.expire()
+
+    async def usage(self, scope: str) -> tuple[int, int]:
+        used = await self._redis.call("GET", Scope.of(self._keys, scope).counter)
+        return int(used or 0), self._quota
+
+    async def _batches(self, own: Scope) -> AsyncIterator[Sequence[bytes]]:
+        names: dict[bytes, None] = {}
+        async for name in self._redis.scan(own.pattern):
+            names[name] = None
+            if len(names) >= _AT_ONCE:
+                yield list(names)
+                names.clear()
+        if names:
+            yield list(names)
+
+    async def export(self, scope: str) -> AsyncIterator[Mapping[str, Json]]:
+        own = Scope.of(self._keys, scope)
+        async for names in self._batches(own):
+            kinds = await self._redis.pipeline([("TYPE", name) for name in names])
+            known = [(n, k.decode()) for n, k in zip(names, kinds, strict=True) if k.decode() in export.READERS]
+            for name, kind in known:
+                reader, *after = export.READERS[kind]
+                value, expires = await self._redis.pipeline([(reader, name, *after), ("PEXPIRETIME", name)])
+                if not isinstance(value, CommandRefused) and value is not None and expires != -2:
+                    yield export.record(name.removeprefix(own.prefix), kind, value, expires)
+
+    async def load(self, scope: str, record: Mapping[str, Json]) -> None:
+        own = Scope.of(self._keys, scope)
+        ready = [own.prepare([str(words[0]), *words[1:]]) for words in export.commands(record)]
+        try:
+            keys_and_arguments = write_arguments(own, self._quota, ready)
+            replies = await self._redis.call("EVAL", WRITE.source, *keys_and_arguments)
+        except CommandRefused as error:
+            raise (over_quota(own, self._quota) if _is(error, "QUOTA") else refused(str(error))) from None
+        for reply in replies:
+            if isinstance(reply, CommandRefused):
+                raise refused(str(reply))
+
+    async def clear(self, scope: str) -> int:
+        own = Scope.of(self._keys, scope)
+        removed = 0
+        async for names in self._batches(own):
+            removed += int(await self._redis.call("UNLINK", *names))
+        await self._redis.call("DEL", own.counter)
+        return removed
+
+
+def _is(reply: Reply, reason: str) -> bool:
+    return isinstance(reply, CommandRefused) and str(reply).startswith(reason)
+
+
+@asynccontextmanager
+async def open_redis(services: Services) -> AsyncIterator[KeyValue]:
+    """Build the provider."""
+    async with Tasks() as tasks:
+        await services.redis.call("SCRIPT", "LOAD", WRITE.source)
+        yield RedisKeyValue(services, tasks)

@@ -1,0 +1,92 @@
+"""An app's keys inside of the deployment's: the prefix goes on on the way in and comes off on the way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from showground.capabilities import Argument, KeyValueReply
+from showground.errors import ShowgroundError
+from showground.keys import InstallationId, KeySpace
+from showground.redis.api import Reply
+from showground_redis_kv.commands import Command, checked, invalid
+
+_GLOB = re.compile(r"([\\*?\[\]])")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One command, checked and in full: what goes to Redis."""
+
+    command: Command
+    words: list[bytes]
+    keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The keys of one installation, or of an app over all communities (`app:*`). All of one slot."""
+
+    name: str
+    prefix: bytes
+    counter: str
+    """The key that holds how many bytes the scope uses."""
+
+    @classmethod
+    def of(cls, keys: KeySpace, name: str) -> Scope:
+        owner = InstallationId(name)
+        return cls(name, keys.of(owner, "kv", "").encode(), keys.of(owner, "kv-used"))
+
+    @property
+    def pattern(self) -> str:
+        """The glob of every key of the scope."""
+        return _GLOB.sub(r"\\\1", self.prefix.decode()) + "*"
+
+    def prepare(self, words: Sequence[Argument]) -> Prepared:
+        """Check a command and put the prefix before each of its keys."""
+        command, encoded = checked(words)
+        if command.name == "SCAN":
+            return Prepared(command, self._scan(encoded), ())
+        positions = command.keys(words)
+        for at in positions:
+            encoded[at] = self.prefix + encoded[at]
+        return Prepared(command, encoded, tuple(encoded[at] for at in positions))
+
+    def _scan(self, words: list[bytes]) -> list[bytes]:
+        """`SCAN cursor [MATCH glob] [COUNT n] [TYPE t]`, kept within the scope."""
+        options = dict(zip((w.upper() for w in words[2::2]), words[3::2], strict=False))
+        if len(words) % 2 or not words[1].isdigit() or options.keys() - {b"MATCH", b"COUNT", b"TYPE"}:
+            raise invalid("write SCAN cursor [MATCH glob] [COUNT n] [TYPE type]")
+        own = _GLOB.sub(r"\\\1", self.prefix.decode()).encode()
+        scan = [b"SCAN", words[1], b"MATCH", own + options.get(b"MATCH", b"*")]
+        scan += [b"COUNT", options.get(b"COUNT", b"1000")]
+        return [*scan, b"TYPE", options[b"TYPE"]] if b"TYPE" in options else scan
+
+    def reply(self, command: Command, reply: Reply) -> KeyValueReply:
+        """What the app gets: text where it is text, without the prefix where keys come back."""
+        if command.name == "SCAN":
+            cursor, names = reply
+            return [text(cursor), [text(name.removeprefix(self.prefix)) for name in names]]
+        if command.after and reply:
+            return [[text(name.removeprefix(self.prefix)), text(entries)] for name, entries in reply]
+        return text(reply)
+
+
+def text(reply: Reply) -> KeyValueReply:
+    """Bytes as text, all through the reply; bytes that are not UTF-8 stay bytes."""
+    if isinstance(reply, bytes):
+        try:
+            return reply.decode()
+        except UnicodeDecodeError:
+            return reply
+    if isinstance(reply, list):
+        return [text(item) for item in reply]
+    return reply  # type: ignore[no-any-return]
+
+
+def refused(message: str) -> ShowgroundError:
+    """A Redis error reply as the app sees it."""
+    if message.startswith("WRONGTYPE"):
+        return ShowgroundError("wrong_type", "the key holds another type of value than the command works on", "redis")
+    return ShowgroundError("invalid", message.removeprefix("ERR "), "redis")

@@ -1,0 +1,18 @@
+"""Both providers keep the promises of the capability."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from showground.capabilities import KeyValue
+from showground.testing.conformance.key_value import KeyValueConformance, OpenKeyValue
+from showground_redis_kv.redis import open_redis
+
+
+class TestRedis(KeyValueConformance):
+    @pytest.fixture
+    async def provider(self, open_key_value: OpenKeyValue) -> AsyncIterator[KeyValue]:
+        async with open_key_value(open_redis, quota_bytes=100_000) as provider:
+            yield provider
