@@ -16,6 +16,7 @@ import msgspec
 
 from showground.apps.assets import Assets
 from showground.apps.bundles import BundleStore
+from showground.apps.deployment_secret import deployment_secret
 from showground.apps.folders import Folders
 from showground.apps.installations import Change, Installations
 from showground.apps.journal import Journal
@@ -45,7 +46,6 @@ from showground.ops.tickets import Tickets
 from showground.ops.tokens import Tokens
 from showground.plugins import Plugins, find_plugins
 from showground.redis.deployment import open_redis
-from showground.redis.deployment_secret import deployment_secret
 from showground.settings import Settings
 from showground.supervisor.broker import Broker
 from showground.supervisor.isolation import choose
@@ -114,7 +114,7 @@ class Host:
         )
         box = await asyncio.to_thread(SecretBox.load, settings.data_dir)
         await box.prove(redis, keys)
-        secret = await deployment_secret(redis, keys)
+        secret = await deployment_secret(redis, keys, box)
         metrics = Metrics(metadata.version("showground"))
         health = await exits.enter_async_context(Health(redis, clock))
         tasks = await exits.enter_async_context(Tasks())

@@ -86,6 +86,7 @@ PERMANENT = (
     "installations",
     "tokens",
     "secret-key",
+    "deployment-secret",
     "settings",
     "deliveries:d:*",
     "deliveries:out:*",
