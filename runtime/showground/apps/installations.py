@@ -27,6 +27,9 @@ from showground.tasks import Tasks
 
 log = logging.getLogger("showground.apps.installations")
 
+SPARE_VERSIONS = 64
+"""How many versions that no installation has any more are kept before they are thrown out together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -47,8 +50,10 @@ class Installations:
         self._decode = msgspec.json.Decoder(InstallationRecord).decode
         self._records: dict[InstallationId, InstallationRecord] = {}
         self._versions: dict[str, AppVersion] = {}
+        self._members: dict[str, set[InstallationId]] = defaultdict(set)
         self._by_community: dict[str, tuple[Installation, ...]] = {}
         self._subscribers: dict[tuple[str, str], tuple[Installation, ...]] = {}
+        self._events: dict[str, tuple[str, ...]] = {}
         self._revision = 0
         self._announced: dict[int, InstallationId] = {}
         self._wake = asyncio.Event()
@@ -207,19 +212,24 @@ class Installations:
             before = self._records.get(key)
             if before == record:
                 continue
+            community = key.partition(":")[2]
             if record is None:
                 del self._records[key]
+                self._members[community].discard(key)
             else:
                 self._records[key] = record
-            touched.add(key.partition(":")[2])
+                self._members[community].add(key)
+            touched.add(community)
             changes.append(
                 Change(before.installation if before else None, record.installation if record is not None else None)
             )
         if not changes:
             return
-        self._index(touched)
-        used = {record.installation.version.digest for record in self._records.values()}
-        self._versions = {digest: version for digest, version in self._versions.items() if digest in used}
+        for community in touched:
+            self._index(community)
+        if len(self._versions) > len(self._records) + SPARE_VERSIONS:
+            used = {record.installation.version.digest for record in self._records.values()}
+            self._versions = {digest: version for digest, version in self._versions.items() if digest in used}
         for change in changes:
             for callback in self._callbacks:
                 try:
@@ -227,21 +237,21 @@ class Installations:
                 except Exception:
                     log.exception("a listener to changes of installations failed")
 
-    def _index(self, communities: set[str]) -> None:
-        members: dict[str, list[Installation]] = defaultdict(list)
-        for key in sorted(self._records):
-            record = self._records[key]
-            if record.installation.community in communities and not record.leaving:
-                members[record.installation.community].append(record.installation)
-        self._subscribers = {k: v for k, v in self._subscribers.items() if k[0] not in communities}
-        for community in communities:
-            if community in members:
-                self._by_community[community] = tuple(members[community])
-            else:
-                self._by_community.pop(community, None)
-            listening: dict[str, list[Installation]] = defaultdict(list)
-            for installation in members[community]:
-                for event in {trigger.event for trigger in installation.version.registration.triggers}:
-                    listening[event].append(installation)
-            for event, installations in listening.items():
-                self._subscribers[community, event] = tuple(installations)
+    def _index(self, community: str) -> None:
+        records = [self._records[key] for key in sorted(self._members[community])]
+        active = tuple(record.installation for record in records if not record.leaving)
+        for event in self._events.pop(community, ()):
+            del self._subscribers[community, event]
+        if not active:
+            self._by_community.pop(community, None)
+            if not records:
+                del self._members[community]
+            return
+        self._by_community[community] = active
+        listening: dict[str, list[Installation]] = defaultdict(list)
+        for installation in active:
+            for event in {trigger.event for trigger in installation.version.registration.triggers}:
+                listening[event].append(installation)
+        self._events[community] = tuple(listening)
+        for event, installations in listening.items():
+            self._subscribers[community, event] = tuple(installations)
