@@ -136,22 +136,20 @@ def _batched(body: bytes, problems: list[Problem]) -> list[Event | None]:
 def _structured(body: bytes, where: str, problems: list[Problem]) -> Event | None:
     try:
         raw = _decode_attributes(body)
+        data = raw.pop("data", None)
+        attributes = {name: _decode(value) for name, value in raw.items()}
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         if where:
             problems.append(Problem(where.rstrip("."), f"it is not a JSON object: {error}"))
             return None
         raise _not_json(error, "body") from None
-    data = raw.pop("data", None)
-    encoded = raw.pop("data_base64", None)
-    attributes: dict[str, object] = {}
-    for name, value in raw.items():
-        attributes[name] = _decode(value)
+    encoded = attributes.pop("data_base64", None)
     found = len(problems)
     payload: bytes | None = bytes(data) if data is not None else None
     if encoded is not None:
         if data is not None:
             problems.append(Problem(f"{where}data", "there are both data and data_base64", "Send one of them."))
-        payload = _from_base64(_decode(encoded), f"{where}data_base64", problems)
+        payload = _from_base64(encoded, f"{where}data_base64", problems)
     return _checked(attributes, payload, where, problems, found)
 
 

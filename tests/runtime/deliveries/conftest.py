@@ -126,12 +126,14 @@ Wait = Callable[..., Awaitable[list[str]]]
 
 
 @pytest.fixture
-async def wait() -> AsyncIterator[Wait]:
+def wait() -> Wait:
     """`await wait(queue, "id", …)`: how they ended, as words."""
 
-    async def statuses(queue: RedisDeliveries, *ids: str, to: InstallationId = APP, timeout_s: float = 10.0) -> list[str]:
+    async def statuses(
+        queue: RedisDeliveries, *ids: str, to: InstallationId = APP, timeout_s: float = 10.0
+    ) -> list[str]:
         async with Outcomes(queue) as outcomes:
             found = await outcomes.wait([(to, id) for id in ids], timeout_s)
         return [outcome.status if outcome else "" for outcome in found]
 
-    yield statuses
+    return statuses

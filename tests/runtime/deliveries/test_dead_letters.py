@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import pytest
 
 from showground.deliveries import DeadLetters
+from showground.deliveries.shard import Claim
 from showground.errors import ShowgroundError
+from showground.keys import installation_id
+from showground.model import Delivery
+from showground.testing.clock import ManualClock
 
-APP = "app:town"
+if TYPE_CHECKING:
+    from tests.runtime.deliveries.conftest import Bench, Make, Wait
+
+APP = installation_id("app", "town")
 
 
-async def test_a_redriven_letter_runs_as_new_under_its_old_id(bench, make, wait):
+async def test_a_redriven_letter_runs_as_new_under_its_old_id(bench: Bench, make: Make, wait: Wait) -> None:
     queue = bench.queue(max_attempts=1)
     letters = DeadLetters(queue)
     works = False
 
-    async def handle(delivery, attempt):
+    async def handle(delivery: Delivery, attempt: int) -> bytes:
         if not works:
             raise ShowgroundError("app_error", "boom")
         return b"null"
@@ -37,7 +47,9 @@ async def test_a_redriven_letter_runs_as_new_under_its_old_id(bench, make, wait)
         assert caught.value.code == "not_found"
 
 
-async def test_the_oldest_letters_give_way_and_are_counted(bench, make, clock, wait):
+async def test_the_oldest_letters_give_way_and_are_counted(
+    bench: Bench, make: Make, clock: ManualClock, wait: Wait
+) -> None:
     queue = bench.queue(clock, max_attempts=1, dead_letters=3, dead_letter_age_s=3600.0)
     letters = DeadLetters(queue)
     async with bench.runner(queue):
@@ -55,7 +67,7 @@ async def test_the_oldest_letters_give_way_and_are_counted(bench, make, clock, w
         assert bench.counted("dead_letters_dropped") == 5
 
 
-async def test_redriving_and_purging_all(bench, make, wait):
+async def test_redriving_and_purging_all(bench: Bench, make: Make, wait: Wait) -> None:
     queue = bench.queue(max_attempts=1, backlog=100)
     letters = DeadLetters(queue)
     ids = [f"d{n}" for n in range(60)]
@@ -76,13 +88,13 @@ async def test_redriving_and_purging_all(bench, make, wait):
     assert await letters.count(APP) == 0
 
 
-async def test_a_delivery_that_takes_its_host_down_each_time_is_buried(bench, make, wait):
+async def test_a_delivery_that_takes_its_host_down_each_time_is_buried(bench: Bench, make: Make, wait: Wait) -> None:
     """Its claims expire one after the other; nobody is there to judge a failure."""
     queue = bench.queue(max_attempts=2, lease_s=0.2)
     shard = queue.shards.of(APP)
     await queue.enqueue([make("d")])
     for attempt in (1, 2):
-        claims = []
+        claims: Sequence[Claim] = ()
         while not claims:
             claims = (await shard.turn([], 8, "doomed", queue.settings)).claims
         assert [claim.attempt for claim in claims] == [attempt]

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from showground.deliveries import Outcomes
+from showground.keys import InstallationId, installation_id
+from showground.model import Delivery
 from showground.testing.waiting import eventually
 
+if TYPE_CHECKING:
+    from tests.runtime.deliveries.conftest import Bench, Make
 
-async def test_a_stuck_installation_holds_only_its_own_slots(bench, make):
+
+def on_one_shard(bench: Bench, n: int) -> list[InstallationId]:
+    """Names of installations that could get in each other's way."""
+    names = (installation_id(f"app{k}", "town") for k in range(1000))
+    return [name for name in names if bench.keys.shard_of(name) == 0][:n]
+
+
+async def test_a_stuck_installation_holds_only_its_own_slots(bench: Bench, make: Make) -> None:
     queue = bench.queue(concurrency=4, in_flight=64)
-    # All on one shard, where they could get in each other's way.
-    names = [f"a{n}:town" for n in range(200) if bench.keys.shard_of(f"a{n}:town") == 0][:10]
+    names = on_one_shard(bench, 10)
     stuck, others = names[0], names[1:]
     async with bench.runner(queue, drain_s=0.1), Outcomes(queue) as outcomes:
         await queue.enqueue([make(f"s{n}", "Hangs", to=stuck) for n in range(500)])
@@ -23,13 +34,13 @@ async def test_a_stuck_installation_holds_only_its_own_slots(bench, make):
         assert sum(id.startswith("s") for id, _ in bench.ran) == 4, "exactly its limit, all the time"
 
 
-async def test_installations_take_turns_whatever_the_length_of_their_queues(bench, make):
+async def test_installations_take_turns_whatever_the_length_of_their_queues(bench: Bench, make: Make) -> None:
     queue = bench.queue(concurrency=1000, in_flight=16)
-    names = [f"a{n}:town" for n in range(200) if bench.keys.shard_of(f"a{n}:town") == 0][:5]
+    names = on_one_shard(bench, 5)
     flood, others = names[0], names[1:]
     order: list[str] = []
 
-    async def handle(delivery, attempt):
+    async def handle(delivery: Delivery, attempt: int) -> bytes:
         order.append(delivery.installation)
         await asyncio.sleep(0)
         return b"null"

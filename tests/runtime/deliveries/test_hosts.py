@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
 
 from showground.deliveries import Outcomes
+from showground.keys import installation_id
 
-APP = "app:town"
+if TYPE_CHECKING:
+    from tests.runtime.deliveries.conftest import Bench, Make
+
+APP = installation_id("app", "town")
 
 
-async def test_a_killed_host_loses_its_claim_and_another_one_runs_the_delivery(bench, make):
+async def test_a_killed_host_loses_its_claim_and_another_one_runs_the_delivery(bench: Bench, make: Make) -> None:
     queue = bench.queue(lease_s=1.0)
     async with bench.process("first", lease_s=1.0) as first:
         await queue.enqueue([make("d", "Gated")])
@@ -25,7 +30,7 @@ async def test_a_killed_host_loses_its_claim_and_another_one_runs_the_delivery(b
     assert await queue.backlog(APP) == 0
 
 
-async def test_a_host_stopped_past_its_lease_is_refused_and_changes_nothing(bench, make):
+async def test_a_host_stopped_past_its_lease_is_refused_and_changes_nothing(bench: Bench, make: Make) -> None:
     queue = bench.queue(lease_s=1.0)
     async with bench.process("slow", lease_s=1.0) as slow, Outcomes(queue) as outcomes:
         await queue.enqueue([make("d", "Gated", group="g")])
@@ -37,14 +42,14 @@ async def test_a_host_stopped_past_its_lease_is_refused_and_changes_nothing(benc
             slow.send(signal.SIGCONT)
             await slow.says("end d 1")
             await slow.says("fenced")
-    (again,) = [outcome for outcome in await queue.history(APP, "g")]
+    (again,) = await queue.history(APP, "g")
     assert first is not None
     assert first.result == b'"ok"', "the result of the host that took over stands"
     assert again == first, "the late outcome left no trace in the history either"
     assert await queue.backlog(APP) == 0
 
 
-async def test_a_handler_that_runs_longer_than_the_lease_keeps_its_claim(bench, make):
+async def test_a_handler_that_runs_longer_than_the_lease_keeps_its_claim(bench: Bench, make: Make) -> None:
     queue = bench.queue(lease_s=0.6)
     async with bench.process("busy", lease_s=0.6) as busy, Outcomes(queue) as outcomes:
         await queue.enqueue([make("d", "Gated")])
@@ -58,7 +63,7 @@ async def test_a_handler_that_runs_longer_than_the_lease_keeps_its_claim(bench, 
     assert bench.ran == []
 
 
-async def test_a_stopping_host_gives_back_what_does_not_end_in_time(bench, make):
+async def test_a_stopping_host_gives_back_what_does_not_end_in_time(bench: Bench, make: Make) -> None:
     queue = bench.queue(lease_s=30.0)
     async with bench.process("leaving") as leaving, Outcomes(queue) as outcomes:
         await queue.enqueue([make("d", "Gated")])
@@ -71,15 +76,17 @@ async def test_a_stopping_host_gives_back_what_does_not_end_in_time(bench, make)
     assert (outcome.status, outcome.attempts) == ("done", 1), "at once, not when the lease ends, and not counted"
 
 
-async def test_many_hosts_run_every_delivery_once(bench, make):
+async def test_many_hosts_run_every_delivery_once(bench: Bench, make: Make) -> None:
     queue = bench.queue()
     ids = [f"d{n}" for n in range(400)]
     runners = [bench.runner(bench.queue(), host=f"h{n}") for n in range(4)]
     for runner in runners:
         await runner.__aenter__()
     async with Outcomes(queue) as outcomes:
-        await asyncio.gather(*(queue.enqueue([make(id, to=f"a{n % 7}:town")]) for n, id in enumerate(ids)))
-        found = await outcomes.wait([(f"a{n % 7}:town", id) for n, id in enumerate(ids)], 20)
+        await asyncio.gather(
+            *(queue.enqueue([make(id, to=installation_id(f"app{n % 7}", "town"))]) for n, id in enumerate(ids))
+        )
+        found = await outcomes.wait([(installation_id(f"app{n % 7}", "town"), id) for n, id in enumerate(ids)], 20)
     for runner in runners:
         await runner.__aexit__(None, None, None)
     assert {outcome.status for outcome in found if outcome} == {"done"}

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
-from showground.deliveries import DeadLetters, Outcomes
+from showground.deliveries import DeadLetters, Outcomes, RedisDeliveries
 from showground.errors import ShowgroundError
+from showground.keys import installation_id
+from showground.model import Delivery
+from showground.testing.clock import ManualClock
 from showground.testing.waiting import eventually
 
-APP, OTHER = "app:town", "other:town"
+if TYPE_CHECKING:
+    from tests.runtime.deliveries.conftest import Bench, Make, Wait
+
+APP, OTHER = installation_id("app", "town"), installation_id("other", "town")
 
 
-async def test_the_same_id_is_delivered_once_and_dedupes_after_it_ended(bench, make, wait):
+async def test_the_same_id_is_delivered_once_and_dedupes_after_it_ended(bench: Bench, make: Make, wait: Wait) -> None:
     queue = bench.queue()
     assert await queue.enqueue([make("a"), make("a"), make("a", to=OTHER)]) == ["new", "duplicate", "new"]
     async with bench.runner(queue):
@@ -23,7 +30,7 @@ async def test_the_same_id_is_delivered_once_and_dedupes_after_it_ended(bench, m
     assert bench.ran == [("a", 1), ("a", 1)]
 
 
-async def test_a_full_backlog_refuses_all_of_that_installation_and_nothing_of_others(bench, make):
+async def test_a_full_backlog_refuses_all_of_that_installation_and_nothing_of_others(bench: Bench, make: Make) -> None:
     queue = bench.queue(backlog=3)
     await queue.enqueue([make("1"), make("2")])
     with pytest.raises(ShowgroundError) as caught:
@@ -34,7 +41,7 @@ async def test_a_full_backlog_refuses_all_of_that_installation_and_nothing_of_ot
     assert await queue.enqueue([make("2"), make("3"), make("5", to=OTHER)]) == ["duplicate", "new", "duplicate"]
 
 
-async def test_a_delivery_waits_until_it_is_due(bench, make, clock, wait):
+async def test_a_delivery_waits_until_it_is_due(bench: Bench, make: Make, clock: ManualClock, wait: Wait) -> None:
     queue = bench.queue(clock)
     await queue.enqueue([make("later", due_at_ms=clock.now_ms() + 60_000), make("now")])
     async with bench.runner(queue):
@@ -45,7 +52,7 @@ async def test_a_delivery_waits_until_it_is_due(bench, make, clock, wait):
         assert await wait(queue, "later") == ["done"]
 
 
-async def test_an_earlier_delivery_wakes_a_sleeping_runner_at_once(bench, make, wait):
+async def test_an_earlier_delivery_wakes_a_sleeping_runner_at_once(bench: Bench, make: Make, wait: Wait) -> None:
     queue = bench.queue(poll_s=30.0)
     async with bench.runner(queue):
         assert await wait(queue, timeout_s=0) == []
@@ -54,7 +61,9 @@ async def test_an_earlier_delivery_wakes_a_sleeping_runner_at_once(bench, make, 
         assert await wait(queue, "a", timeout_s=2.0) == ["done"]
 
 
-async def test_overlap_skip_leaves_out_what_comes_while_one_is_outstanding(bench, make, wait):
+async def test_overlap_skip_leaves_out_what_comes_while_one_is_outstanding(
+    bench: Bench, make: Make, wait: Wait
+) -> None:
     queue = bench.queue()
     answers = await queue.enqueue([make("1", group="job", overlap="skip"), make("2", group="job", overlap="skip")])
     assert answers == ["new", "skipped"]
@@ -70,11 +79,13 @@ async def test_overlap_skip_leaves_out_what_comes_while_one_is_outstanding(bench
     ]
 
 
-async def test_overlap_queue_runs_one_at_a_time_in_order_also_through_retries(bench, make, wait):
+async def test_overlap_queue_runs_one_at_a_time_in_order_also_through_retries(
+    bench: Bench, make: Make, wait: Wait
+) -> None:
     queue = bench.queue(retry_base_s=0.01)
     running, most = 0, 0
 
-    async def handle(delivery, attempt):
+    async def handle(delivery: Delivery, attempt: int) -> bytes:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -91,7 +102,7 @@ async def test_overlap_queue_runs_one_at_a_time_in_order_also_through_retries(be
     assert bench.ran == [("0", 1), ("1", 1), ("1", 2), ("2", 1), ("3", 1)]
 
 
-async def test_history_keeps_the_last_fifty(bench, make, wait):
+async def test_history_keeps_the_last_fifty(bench: Bench, make: Make, wait: Wait) -> None:
     queue = bench.queue()
     ids = [str(n) for n in range(70)]
     async with bench.runner(queue):
@@ -100,10 +111,10 @@ async def test_history_keeps_the_last_fifty(bench, make, wait):
     assert len(await queue.history(APP, "job", 1000)) == 50
 
 
-async def test_clearing_forgets_everything_of_one_installation(bench, make, wait):
+async def test_clearing_forgets_everything_of_one_installation(bench: Bench, make: Make, wait: Wait) -> None:
     queue = bench.queue(max_attempts=1)
     letters = DeadLetters(queue)
-    async with bench.runner(queue):
+    async with bench.runner(queue, drain_s=0.1):
         await queue.enqueue([make("dead", "Fails", group="g"), make("kept", to=OTHER, group="g")])
         await wait(queue, "dead")
         await wait(queue, "kept", to=OTHER)
@@ -121,7 +132,7 @@ async def test_clearing_forgets_everything_of_one_installation(bench, make, wait
     assert len(await queue.history(OTHER, "g")) == 1
 
 
-async def test_an_outcome_is_known_to_who_asks_late_and_a_failed_attempt_to_who_waits(bench, make):
+async def test_an_outcome_is_known_to_who_asks_late_and_a_failed_attempt_to_who_waits(bench: Bench, make: Make) -> None:
     queue = bench.queue(retry_base_s=60.0, retry_factor=1.0)
     async with bench.runner(queue), Outcomes(queue) as outcomes:
         await queue.enqueue([make("fails", "Fails"), make("works")])
@@ -132,11 +143,11 @@ async def test_an_outcome_is_known_to_who_asks_late_and_a_failed_attempt_to_who_
     assert fails is None or fails.status == "failed"
 
 
-async def test_who_waits_before_the_attempt_learns_how_it_failed(bench, make):
+async def test_who_waits_before_the_attempt_learns_how_it_failed(bench: Bench, make: Make) -> None:
     queue = bench.queue(retry_base_s=60.0, retry_factor=1.0)
     async with Outcomes(queue) as outcomes:
         await queue.enqueue([make("fails", "Fails")])
-        waiting = asyncio.ensure_future(outcomes.wait([(APP, "fails")], 3.0))
+        waiting = asyncio.ensure_future(outcomes.wait([(APP, "fails")], 1.0))
         await eventually(lambda: bench.redis.call("EXISTS", queue.shards.of(APP).key("wanted")))
         async with bench.runner(queue):
             (outcome,) = await waiting
@@ -144,7 +155,7 @@ async def test_who_waits_before_the_attempt_learns_how_it_failed(bench, make):
     assert (outcome.status, outcome.attempts, (outcome.error or {})["code"]) == ("failed", 1, "app_error")
 
 
-async def test_a_delivery_that_cannot_be_read_blocks_nothing(bench, make, wait):
+async def test_a_delivery_that_cannot_be_read_blocks_nothing(bench: Bench, make: Make, wait: Wait) -> None:
     queue = bench.queue()
     await queue.enqueue([make("broken"), make("after")])
     key = queue.shards.of(APP).key("d", f"{APP}|broken")
@@ -154,5 +165,5 @@ async def test_a_delivery_that_cannot_be_read_blocks_nothing(bench, make, wait):
         await eventually(lambda: _is_empty(queue))
 
 
-async def _is_empty(queue) -> bool:
+async def _is_empty(queue: RedisDeliveries) -> bool:
     return await queue.backlog(APP) == 0

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import random
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from showground.deliveries import DeadLetters, DeliverySettings
-from showground.deliveries.retries import RetryPolicy
+from showground.deliveries import DeadLetters, DeliverySettings, RedisDeliveries
+from showground.deliveries.retries import RetryPolicy, Verdict
 from showground.errors import ShowgroundError
+from showground.keys import installation_id
+from showground.model import Delivery
+from showground.testing.clock import ManualClock
 from showground.testing.waiting import eventually
 
-APP = "app:town"
+if TYPE_CHECKING:
+    from tests.runtime.deliveries.conftest import Bench, Make, Wait
+
+APP = installation_id("app", "town")
 
 
 class Highest(random.Random):
@@ -21,7 +29,9 @@ class Highest(random.Random):
         return b
 
 
-async def test_tries_follow_the_schedule_and_the_last_one_is_buried(bench, make, clock):
+async def test_tries_follow_the_schedule_and_the_last_one_is_buried(
+    bench: Bench, make: Make, clock: ManualClock
+) -> None:
     queue = bench.queue(clock)
     runner = bench.runner(queue)
     runner._attempts._policy = RetryPolicy(queue.settings, Highest())
@@ -34,7 +44,7 @@ async def test_tries_follow_the_schedule_and_the_last_one_is_buried(bench, make,
                 await clock.settle()
                 assert len(bench.ran) == attempt - 1, "not a second too early"
                 await clock.advance(1.5)
-            await eventually(lambda attempt=attempt: bench.ran[-1:] == [("d", attempt)])
+            await eventually(partial(_tried, bench, attempt))
             await eventually(lambda: _not_running(bench, queue))
             times.append(clock.monotonic())
         (letter,) = await DeadLetters(queue).list(APP)
@@ -44,11 +54,13 @@ async def test_tries_follow_the_schedule_and_the_last_one_is_buried(bench, make,
     assert [event.labels["outcome"] for event in bench.events if event.name == "delivery"] == ["retried"] * 4 + ["dead"]
 
 
-async def _not_running(bench, queue) -> bool:
+async def _not_running(bench: Bench, queue: RedisDeliveries) -> bool:
     return not await bench.redis.call("EXISTS", queue.shards.of(APP).key("running"))
 
 
-async def test_an_event_too_old_to_be_tried_is_buried_unrun(bench, make, clock, wait):
+async def test_an_event_too_old_to_be_tried_is_buried_unrun(
+    bench: Bench, make: Make, clock: ManualClock, wait: Wait
+) -> None:
     queue = bench.queue(clock)
     await queue.enqueue([make("old", max_age_s=60.0), make("young", max_age_s=7200.0)])
     await clock.advance(3600)
@@ -57,10 +69,19 @@ async def test_an_event_too_old_to_be_tried_is_buried_unrun(bench, make, clock, 
     assert bench.ran == [("young", 1)]
 
 
-def judged(code: str, kind: str = "trigger", attempt: int = 1, age_ms: int = 0, retry_after=None, **fields):
-    from showground.model import Delivery
+def _tried(bench: Bench, attempt: int) -> bool:
+    return bench.ran[-1:] == [("d", attempt)]
 
-    delivery = Delivery(id="d", installation=APP, kind=kind, name="x", payload=b"{}", **fields)  # type: ignore[arg-type]
+
+def judged(
+    code: str,
+    kind: Literal["trigger", "job"] = "trigger",
+    attempt: int = 1,
+    age_ms: int = 0,
+    retry_after: float | None = None,
+    max_attempts: int | None = None,
+) -> Verdict:
+    delivery = Delivery(id="d", installation=APP, kind=kind, name="x", payload=b"{}", max_attempts=max_attempts)
     policy = RetryPolicy(DeliverySettings(), Highest())
     return policy.judge(delivery, attempt, age_ms, ShowgroundError(code, "", retry_after=retry_after))
 
@@ -84,18 +105,17 @@ def judged(code: str, kind: str = "trigger", attempt: int = 1, age_ms: int = 0, 
         ({"code": "overloaded", "age_ms": 24 * 3600_000}, "dead", 0),
     ],
 )
-def test_what_a_failure_leads_to(case, fate, delay_s):
+def test_what_a_failure_leads_to(case: dict[str, Any], fate: str, delay_s: float) -> None:
     verdict = judged(**case)
     assert verdict.fate == fate
     if fate.startswith("again"):
         assert verdict.delay_ms == delay_s * 1000
 
 
-def test_jitter_is_full():
+def test_jitter_is_full() -> None:
     policy = RetryPolicy(DeliverySettings(), random.Random(7))
-    from showground.model import Delivery
 
-    delivery = Delivery(id="d", installation=APP, kind="trigger", name="x", payload=b"{}")  # type: ignore[arg-type]
+    delivery = Delivery(id="d", installation=APP, kind="trigger", name="x", payload=b"{}")
     error = ShowgroundError("app_error", "")
     delays = [policy.judge(delivery, 3, 0, error).delay_ms for _ in range(1000)]
     assert min(delays) < 4000
