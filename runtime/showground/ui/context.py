@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from showground.context.context import Context
 from showground.context.ui import Ui
 from showground.ui.effects import Effects
 from showground.ui.hooks.form import FormHook
@@ -47,7 +48,9 @@ class ViewContext:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(current(f"context.{name}").base(), name)
+        if isinstance(getattr(Context, name, None), property) or name == "assets":
+            return getattr(current(f"context.{name}").base(), name)
+        return LateMember(name)
 
     # --- the viewer ---
 
@@ -107,6 +110,26 @@ class ViewContext:
         run.read_viewer = True
         found: dict[str, Any] = run.base().to_json()
         return {**found, "user_id": run.viewer.id, "username": run.viewer.name, "post_id": run.post["id"]}
+
+
+class LateMember:
+    """`context.redis` and its like: whatever captured it uses the invocation that runs when it is used."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(current(f"context.{self._name}").member(self._name), name)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return current(f"context.{self._name}").member(self._name)(*arguments, **named)
+
+    def __repr__(self) -> str:
+        return f"<context.{self._name}>"
 
 
 def _dimensions(env: Env) -> Dimensions:

@@ -18,6 +18,9 @@ from showground.ui.faults import fault
 if TYPE_CHECKING:
     from showground.ui.render import Render
 
+IMPERSONAL = frozenset({"settings"})
+"""Members whose answers are the same for all viewers and that change nothing: they may be asked for many views at once."""
+
 State = dict[str, Any]
 """Hook id to JSON value. A run replaces values and never changes one in place."""
 
@@ -60,6 +63,8 @@ class Run:
     base: Callable[[], Any]
     """Makes the invocation's own context: clients and ids."""
     folder: str = ""
+    together: bool = False
+    """Other views are run with this one, so it may not act in its viewer's name."""
     effects: Effects = field(default_factory=Effects)
     rendering: Render | None = None
     read_viewer: bool = False
@@ -69,6 +74,12 @@ class Run:
     forms: Mapping[str, Any] = field(default_factory=dict)
     """Forms of the current render, hook id to what `show_form` needs."""
     closed: bool = False
+
+    def member(self, name: str) -> Any:
+        """A member of the invocation's context through which the host is called; raises `Alone` where that may not be."""
+        if self.together and name not in IMPERSONAL:
+            raise Alone
+        return getattr(self.base(), name)
 
     def reads(self) -> tuple[bool, bool]:
         return self.read_viewer, self.read_env

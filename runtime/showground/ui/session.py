@@ -20,7 +20,7 @@ from showground.ui.context import ViewContext
 from showground.ui.diff import diff
 from showground.ui.effects import Effects
 from showground.ui.events import Reply, Request, Result, ViewRecord, read_request, write_reply
-from showground.ui.run import Alone, Env, Run, Viewer
+from showground.ui.run import IMPERSONAL, Alone, Env, Run, Viewer
 from showground.ui.snapshots import Snapshot, SnapshotCache, decode_state
 
 MAX_VIEWS = 20_000
@@ -29,9 +29,6 @@ MAX_BYTES = 96 * 1024 * 1024
 PATCH_OR_TREE = 2048
 """From this many bytes on, a patch is compared with the whole tree and the shorter of both is sent."""
 RUNS_BETWEEN_YIELDS = 16
-IMPERSONAL = frozenset({"settings"})
-"""Members whose answers are the same for all viewers and that change nothing: they may be asked for many views at once."""
-
 _json = msgspec.json.Encoder().encode
 
 
@@ -194,8 +191,6 @@ class _Work:
 
         async def call(member: str, method: str, /, *arguments: object) -> Any:
             if member not in IMPERSONAL:
-                if self._together:
-                    raise Alone
                 run.read_viewer = True
             return await self._call(member, method, *arguments)
 
@@ -204,7 +199,15 @@ class _Work:
                 made.append(Context(self._invocation, call, self._views._assets))
             return made[0]
 
-        run = Run(dict(place.start.state), place.viewer, place.env, self._request.post, base, self._views._folder)
+        run = Run(
+            state=dict(place.start.state),
+            viewer=place.viewer,
+            env=place.env,
+            post=self._request.post,
+            base=base,
+            folder=self._views._folder,
+            together=self._together,
+        )
         return run
 
     # --- results ---

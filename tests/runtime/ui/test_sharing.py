@@ -156,3 +156,56 @@ async def test_a_request_that_breaks_the_protocol_is_refused() -> None:
     with pytest.raises(ShowgroundError) as caught:
         await screen.step({"type": "dance"})
     assert caught.value.code == "protocol_error"
+
+
+async def test_a_client_that_was_captured_while_drawing_serves_later_events() -> None:
+    store: dict[str, int] = {"presses": 0}
+
+    async def call(member: str, method: str, /, *arguments: object) -> Any:
+        assert (member, method) == ("redis", "execute")
+        store["presses"] += 1
+        return [store["presses"]]
+
+    def post(context: Any) -> Any:
+        redis = context.redis
+        count, set_count = use_state(0)
+        use_channel(name="a", on_message=set_count).subscribe()
+
+        async def press() -> None:
+            set_count(await redis.incrby("presses", 1))
+
+        return vstack(text(count), button("press", on_press=press))
+
+    stage = Stage.of(post, call)
+    ann, bob = await stage.open("t2_ann"), await stage.open("t2_bob")
+    await ann.press("press")
+    await ann.press("press")
+    assert ann.texts[0] == "2"
+    before = stage.views.renders
+    await stage.deliver("a", 7)
+    assert (ann.texts[0], bob.texts[0]) == ("7", "7")
+    await stage.deliver("a", 8)
+    assert stage.views.renders - before == 3, "capturing a client is not using it"
+
+
+async def test_redis_in_a_message_handler_is_asked_once_for_each_viewer() -> None:
+    calls: list[object] = []
+
+    async def call(member: str, method: str, /, *arguments: object) -> Any:
+        calls.append(arguments)
+        return ["stored"]
+
+    def post(context: Any) -> Any:
+        value, set_value = use_state("")
+
+        async def heard(data: Any) -> None:
+            set_value(await context.redis.get("x"))
+
+        use_channel(name="a", on_message=heard).subscribe()
+        return vstack(text(value))
+
+    stage = Stage.of(post, call)
+    screens = [await stage.open(f"t2_{i}") for i in range(3)]
+    await stage.deliver("a", 1)
+    assert len(calls) == 3
+    assert [screen.texts for screen in screens] == [["stored"]] * 3

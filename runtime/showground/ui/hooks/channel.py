@@ -83,7 +83,7 @@ class Channel:
                 f'useChannel send failed; "{self.name}" channel not connected',
                 remedy="Write what must last to Redis first; draw the button disabled until the status is CONNECTED.",
             )
-        await run.base().realtime.send(self.name, data)
+        await run.member("realtime").send(self.name, data)
 
     async def handle(self, run: Run, event: Event) -> None:
         subscribed, connected = run.state.get(self.id, (False, False))
