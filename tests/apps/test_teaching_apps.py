@@ -22,6 +22,8 @@ from showground.testing.workbench import Bundle, Workbench
 APPS = Path(__file__).parents[2] / "apps"
 SMALL = ("counter_trigger", "reminder", "webhook_relay", "webhook_relay_hooks", "server_push")
 
+MEMBERS = {"scheduler": "run_job", "realtime": "send", "settings": "get", "reddit": "submit_post", "redis": "execute"}
+
 
 class Host:
     """The app under test in a worker; what it asks of the host's members is kept in `calls` and answered from `answers`."""
@@ -30,13 +32,8 @@ class Host:
         self.bench = bench
         self.calls: list[tuple[Any, ...]] = []
         self.answers: dict[str, Any] = {}
-        for member, methods in {
-            "scheduler": ("run_job",),
-            "realtime": ("send",),
-            "settings": ("get",),
-            "reddit": ("submit_post",),
-        }.items():
-            bench.members.members[member] = ({m: self._method(m) for m in methods}, None)
+        for member, method in MEMBERS.items():
+            bench.members.members[member] = ({method: self._method(method)}, None)
 
     def _method(self, name: str) -> Any:
         async def method(*args: Any) -> Any:
@@ -117,6 +114,27 @@ async def test_a_moderator_makes_a_server_push_post_from_the_menu(host: Host) ->
     assert [e["type"] for e in shown["effects"]] == ["toast", "navigate"]
     method, title, fields = host.calls.pop()
     assert (method, title, fields["post_data"]) == ("submit_post", "Server push", b"{}")
+
+
+async def test_asking_again_moves_a_reminder_because_its_key_is_the_same(host: Host) -> None:
+    app = await host.start("reminder")
+    here = {"user_id": "t2_ann", "post_id": "t3_1"}
+    [form] = (await host.run(app, "menu", "menuItem.0", {"location": "post", "targetId": "t3_1"}, **here))["effects"]
+    assert form["form"]["fields"][0]["name"] == "minutes"
+    host.answers["run_job"] = "job-1"
+    asked = []
+    for minutes in (10, 60):
+        values = {"values": {"minutes": minutes, "note": "read it"}}
+        [toast] = (await host.run(app, "form", form["id"], values, **here))["effects"]
+        assert toast["text"] == f"You will be reminded in {minutes} minutes"
+        asked.append(host.calls.pop()[1])
+    assert {request["key"] for request in asked} == {"t2_ann:t3_1"}
+    assert asked[1]["run_at_ms"] - asked[0]["run_at_ms"] >= 50 * 60 * 1000
+    host.answers["execute"] = [1]
+    await host.run(app, "job", "remind", {"name": "remind", "data": asked[1]["data"]})
+    [(_, [command], *_rest), (_, channel, sent)] = host.calls
+    assert list(command) == ["HSET", "reminders:t2_ann", "t3_1", "read it"]
+    assert (channel, msgspec.json.decode(sent)["post"]) == ("reminders", "t3_1")
 
 
 async def test_every_open_server_push_post_shows_what_was_published() -> None:
