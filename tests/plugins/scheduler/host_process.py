@@ -5,6 +5,8 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from showground.clock import SystemClock
 from showground.deliveries.queue import RedisDeliveries
 from showground.hookspecs import Services
@@ -33,4 +35,4 @@ async def main(url: str, prefix: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    uvloop.run(main(sys.argv[1], sys.argv[2]))
