@@ -141,8 +141,16 @@ class Registrar:
             self._problem(where, f"max_attempts of the {kind} {name} is {attempts!r}", "Give a whole number from 1.")
             attempts = None
         said = self._manifest.handler_limit(kind, name)
+        timeout_s = said.timeout_s if said.timeout_s is not None else timeout_s
+        most = self._manifest.limits.timeout_s
+        if timeout_s is not None and timeout_s > most:
+            self._problem(
+                where,
+                f"the {kind} {name} may take {timeout_s:g} s, but the app's limit is {most:g} s",
+                f"Raise limits.timeout_s in {FILE}, which bounds every call.",
+            )
         return HandlerLimit(
-            timeout_s=said.timeout_s if said.timeout_s is not None else timeout_s,
+            timeout_s=timeout_s,
             max_attempts=said.max_attempts if said.max_attempts is not None else attempts,
         )
 

@@ -67,6 +67,11 @@ CASES = {
     "timeout below zero": Broken(
         'Devvit.add_trigger("PostCreate", on_event=handler, timeout_s=-1)', "main.py:4", "timeout_s…more than 0"
     ),
+    "timeout beyond the app's": Broken(
+        'Devvit.add_trigger("PostCreate", on_event=handler, timeout_s=60)',
+        "main.py:4",
+        "60 s, but the app's limit is 30 s…limits",
+    ),
     "no attempts": Broken(
         'Devvit.add_trigger("PostCreate", on_event=handler, max_attempts=0)', "main.py:4", "max_attempts…from 1"
     ),
