@@ -20,3 +20,11 @@ async def deployment_secret(redis: Redis, keys: KeySpace, box: SecretBox) -> byt
     found = bytes.fromhex(box.open("deployment", "secret", sealed))
     await redis.call("SET", key, box.reseal(sealed))
     return found
+
+
+async def renew_deployment_secret(redis: Redis, keys: KeySpace, box: SecretBox) -> None:
+    """The same secret under the newest key, so that older keys may be thrown away without a restart in between."""
+    key = keys.host("deployment-secret")
+    sealed = await redis.call("GET", key)
+    if sealed is not None:
+        await redis.call("SET", key, box.reseal(bytes(sealed).decode()))

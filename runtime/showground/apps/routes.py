@@ -166,7 +166,7 @@ class AppRoutes:
         """Make a new key, where the key is a file of this host, and encrypt every secret anew under the newest key."""
         if self._box.from_file:
             await asyncio.to_thread(self._box.add_key)
-        return _json({"secrets": await self._settings.rotate(await self._bundles.apps())})
+        return _json({"secrets": await self._settings.rotate()})
 
     # --- inside ---
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import jsonschema
 import msgspec
 
+from showground.apps.deployment_secret import renew_deployment_secret
 from showground.apps.secrets import SecretBox
 from showground.errors import Problem, ShowgroundError
 from showground.keys import KeySpace
@@ -158,17 +159,21 @@ class AppSettings:
         """Forget the installation's own values; those that all share stay with the app."""
         await self._redis.call("DEL", self._own_key(installation))
 
-    async def rotate(self, apps: Sequence[str]) -> int:
-        """Encrypt every secret of *apps* anew under the newest key; returns how many. Safe to repeat and to interrupt."""
+    async def rotate(self) -> int:
+        """Encrypt everything that is encrypted anew under the newest key; returns how many secrets of apps.
+
+        Of every app that was ever uploaded, because its settings outlive its versions. Safe to repeat and to interrupt.
+        """
         count = 0
-        for app in apps:
-            key = self._shared_key(app)
+        for app in await self._redis.call("SMEMBERS", self._keys.host("apps")):
+            key = self._shared_key(bytes(app).decode())
             for name, value in _pairs(await self._redis.call("HGETALL", key)).items():
                 sealed = msgspec.json.decode(value)
                 if isinstance(sealed, dict) and "sealed" in sealed:
                     renewed = msgspec.json.encode({"sealed": self._box.reseal(sealed["sealed"])})
                     # Only over the value that was read: somebody may set the secret at this moment.
                     count += int(await self._redis.run(_SWAP, [key], [name, value, renewed]))
+        await renew_deployment_secret(self._redis, self._keys, self._box)
         await self._box.renew_proof(self._redis, self._keys)
         return count
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from showground.apps.deployment_secret import deployment_secret
 from showground.apps.secrets import SecretBox, new_key
 from showground.apps.settings import AppSettings, spec_problems
 from showground.errors import ShowgroundError
@@ -147,14 +148,17 @@ async def test_rotation_encrypts_anew_so_that_the_old_key_can_go(redis: Redis, k
     await old.prove(redis, keys)
     one = _installation()
     await _settings(redis, keys, old).put(one.version, "app", {"api-key": "s3cret-value"}, one)
+    secret = await deployment_secret(redis, keys, old)
+    await redis.call("SADD", keys.host("apps"), "counter")
     beside = SecretBox.load(tmp_path, {})
     assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
     old.add_key()
-    assert await _settings(redis, keys, old).rotate(["counter"]) == 1
+    assert await _settings(redis, keys, old).rotate() == 1
     assert await _settings(redis, keys, beside).get(one, "api-key") == "s3cret-value", "a running host picks the key up"
     newest = (tmp_path / "secret.key").read_text().split()[0]
     fresh = SecretBox.load(tmp_path / "elsewhere", {"SHOWGROUND_SECRET_KEY": newest})
     await fresh.prove(redis, keys)
+    assert await deployment_secret(redis, keys, fresh) == secret
     assert await _settings(redis, keys, fresh).get(one, "api-key") == "s3cret-value"
 
 
