@@ -9,6 +9,7 @@ from showground.capabilities import Message, Position, Realtime, RealtimeLimits,
 from showground.errors import ShowgroundError
 from showground.hookspecs import Services
 from showground.keys import CHANNEL_NAME, InstallationId
+from showground.model import HostEvent
 from showground_realtime.hub import Deliver, Hub, HubSubscription, OnGap
 from showground_realtime.log import ChannelId, Log
 from showground_realtime.memory_log import MemoryLog
@@ -28,9 +29,11 @@ def channel_id(installation: InstallationId, name: str) -> ChannelId:
 class Channels:
     """Implements `capabilities.Realtime` over a log and a hub."""
 
-    def __init__(self, log: Log, hub: Hub, settings: RealtimeSettings) -> None:
+    def __init__(self, log: Log, hub: Hub, settings: RealtimeSettings, services: Services) -> None:
         self._log = log
         self._hub = hub
+        self._clock = services.clock
+        self._observe = services.observe
         self.settings = settings
 
     @property
@@ -38,6 +41,19 @@ class Channels:
         return self.settings.limits
 
     async def publish(self, installation: InstallationId, channel: str, data: bytes) -> Position:
+        """Observers are told of each attempt: `realtime_message` with the outcome, `sent` or an error's code."""
+        outcome = "failed"
+        try:
+            position = await self._publish(installation, channel, data)
+            outcome = "sent"
+            return position
+        except ShowgroundError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._observe(HostEvent(name="realtime_message", at_ms=self._clock.now_ms(), labels={"outcome": outcome}))
+
+    async def _publish(self, installation: InstallationId, channel: str, data: bytes) -> Position:
         if len(data) > self.settings.message_bytes:
             raise ShowgroundError(
                 "too_large",
@@ -79,7 +95,7 @@ async def open_redis(services: Services) -> AsyncIterator[Realtime]:
     log = RedisLog(services.redis, services.keys, settings)
     hub = Hub(log, services.clock, settings)
     async with open_redis_log(services.redis, log, hub), hub:
-        yield Channels(log, hub, settings)
+        yield Channels(log, hub, settings, services)
 
 
 @asynccontextmanager
@@ -89,4 +105,4 @@ async def open_memory(services: Services) -> AsyncIterator[Realtime]:
     log = MemoryLog(services.clock, settings)
     async with Hub(log, services.clock, settings) as hub:
         log.attach(hub)
-        yield Channels(log, hub, settings)
+        yield Channels(log, hub, settings, services)

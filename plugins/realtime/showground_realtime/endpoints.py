@@ -120,7 +120,7 @@ class Endpoints:
         socket = web.WebSocketResponse(
             timeout=CLOSE_S, heartbeat=settings.heartbeat_s, compress=False, max_msg_size=READ_BYTES
         )
-        stream = Stream(lambda ended: self._start(lambda: self._close_websocket(socket, ended, outbox)))
+        stream = Stream()
         outbox = self._outbox(request, self._websocket, stream)
         self.streams.admit(stream, settings.connections)
         joined: Joined | None = None
@@ -131,6 +131,7 @@ class Endpoints:
             if transport is None:
                 return socket
             outbox.open(transport, self._hello(request, joined, self._websocket))
+            stream.when_ending(lambda code: self._start(lambda: self._close_websocket(socket, code, outbox)))
             while True:
                 received = await socket.receive()
                 if received.type in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -143,10 +144,7 @@ class Endpoints:
                 await joined.close()
             self.streams.release(stream)
 
-    async def _close_websocket(self, socket: web.WebSocketResponse, stream: Stream, outbox: Outbox) -> None:
-        code = stream.code
-        if code is None or not socket.prepared:
-            return
+    async def _close_websocket(self, socket: web.WebSocketResponse, code: CloseCode, outbox: Outbox) -> None:
         retry_ms = self._retry_ms(code)
         if retry_ms is not None:
             outbox.end(self._websocket.framing.notice("reconnect", {"after_ms": retry_ms, "reason": code.name.lower()}))

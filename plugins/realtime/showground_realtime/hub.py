@@ -240,7 +240,6 @@ class Feed:
             for message in page.messages:
                 self._position = message.position
                 self._fan_out(message)
-            self._doubted = self._doubted or self._position != page.position
         else:
             self._position = page.position
             for member in tuple(self._members):
@@ -279,9 +278,14 @@ class Hub:
         return await feed.join(deliver, since, on_gap)
 
     async def read(self, channel: ChannelId, since: Position) -> Page:
-        """All of the history after *since*."""
+        """All of the history after *since*, in as many reads as that takes when another host keeps more than this one."""
         async with self._reads:
-            return await self.log.read(channel, since, self._settings.history_messages)
+            page = await self.log.read(channel, since, self._settings.history_messages)
+            messages = list(page.messages)
+            while page.continuous and messages and messages[-1].position != page.position:
+                page = await self.log.read(channel, messages[-1].position, self._settings.history_messages)
+                messages.extend(page.messages)
+            return Page(page.position, page.continuous, messages if page.continuous else ())
 
     def on_message(self, channel: ChannelId, message: Message) -> None:
         feed = self._feeds.get(channel)

@@ -63,9 +63,13 @@ def limit_of(request: web.Request) -> int:
 
 
 def compact_json(data: bytes) -> bytes:
-    """*data* without spaces between tokens. Raises `invalid` when it is not one JSON value in UTF-8 (RFC 8259)."""
+    """*data* without spaces between tokens. Raises `invalid` when it is not one JSON value in UTF-8 (RFC 8259).
+
+    Builds no objects, so that a full-sized message holds up the loop for 1 ms and not for 15 (measured 2026-11-24). Numbers
+    of any size pass, as the RFC allows; what a reader makes of 1e999 is the reader's business.
+    """
     try:
-        msgspec.json.decode(data)
+        data.decode("utf-8")
         return msgspec.json.format(data, indent=-1)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ShowgroundError("invalid", f"the message is not JSON: {error}", "data", "Send one JSON value.") from None

@@ -16,18 +16,24 @@ DRAIN_PAUSE_S = 0.1
 class Stream:
     """One open connection. `end` may be called by anyone, once or more; the first reason counts."""
 
-    def __init__(self, on_end: Callable[[Stream], None] | None = None) -> None:
+    def __init__(self) -> None:
         self.code: CloseCode | None = None
         self.ending = asyncio.Event()
         self.gone = asyncio.Event()
-        self.on_end = on_end
+        self._close: Callable[[CloseCode], None] | None = None
 
     def end(self, code: CloseCode) -> None:
         if self.code is None:
             self.code = code
             self.ending.set()
-            if self.on_end is not None:
-                self.on_end(self)
+            if self._close is not None:
+                self._close(code)
+
+    def when_ending(self, close: Callable[[CloseCode], None]) -> None:
+        """Have *close* called on `end`; at once when that was before."""
+        self._close = close
+        if self.code is not None:
+            close(self.code)
 
 
 class Streams:

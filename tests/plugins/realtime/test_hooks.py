@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,8 +15,9 @@ from showground.capabilities import REALTIME
 from showground.context.realtime import MESSAGE_BYTES, Realtime
 from showground.errors import ShowgroundError
 from showground.hookspecs import Method
-from showground.model import AppVersion, Installation, Invocation
+from showground.model import AppVersion, HostEvent, Installation, Invocation
 from showground.plugins import Plugins
+from showground_realtime.channels import open_memory
 from showground_realtime.settings import read_settings
 
 INVOCATION = Invocation(
@@ -105,6 +107,18 @@ async def test_a_worker_that_sends_no_json_is_refused() -> None:
         with pytest.raises(ShowgroundError) as refused:
             await members.call("realtime", "send", "events", b"\n\nevent: forged")
         assert refused.value.code == "invalid"
+
+
+async def test_observers_are_told_what_became_of_each_message() -> None:
+    seen: list[HostEvent] = []
+    async with open_memory(replace(services({"messages_per_s": 1}), observe=seen.append)) as realtime:
+        await realtime.publish(SHOP, "events", b"1")
+        with pytest.raises(ShowgroundError):
+            await realtime.publish(SHOP, "events", b"2")
+    assert [(e.name, e.labels) for e in seen] == [
+        ("realtime_message", {"outcome": "sent"}),
+        ("realtime_message", {"outcome": "rate_limited"}),
+    ]
 
 
 async def test_an_uninstalled_app_leaves_nothing_behind() -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from showground.capabilities import Message, Position
+from showground.testing.waiting import eventually
 from showground_realtime.framing import Encoder, EventStreamFraming, WebSocketFraming
 from showground_realtime.outbox import LATEST_BYTES, Flusher, Outbox, Policy
 
@@ -95,9 +96,7 @@ async def test_a_latest_reader_gets_only_the_newest_of_what_it_was_behind_for() 
         await turn()
     assert reader.transport.writes == [b"hello"]
     reader.transport.backlog = 0
-    async with asyncio.timeout(5):
-        while len(reader.transport.writes) < 2:
-            await asyncio.sleep(0.001)
+    await eventually(lambda: len(reader.transport.writes) == 2)
     assert reader.transport.writes[1:] == [WebSocketFraming().message(message(4))]
     reader.outbox.deliver(message(5))
     await turn()

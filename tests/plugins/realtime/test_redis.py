@@ -228,3 +228,17 @@ async def test_the_quota_is_exact_over_three_processes_and_all_hear_the_same(
         for got in heard:
             await got.until_data([data.encode() for _, data in accepted])
             assert got.gaps == 0
+
+
+async def test_a_host_that_was_told_to_keep_less_still_recovers_all(redis: Redis, keys: KeySpace) -> None:
+    async with (
+        open_redis(services({}, redis, keys=keys)) as publisher,
+        open_redis(services({"history_messages": 3}, redis, keys=keys)) as hearer,
+    ):
+        origin = (await hearer.subscribe(GAME, "events", lambda _: None)).start.position
+        for n in range(10):
+            await publisher.publish(GAME, "events", b"%d" % n)
+        got = Received()
+        resumed = await hearer.subscribe(GAME, "events", got.deliver, origin)
+        assert resumed.start.recovered
+        assert got.data == [b"%d" % n for n in range(10)]
