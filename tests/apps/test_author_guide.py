@@ -15,8 +15,9 @@ from showground.author.registration import EVENTS
 from showground.bundle.check import check_folder
 from showground.bundle.schema import manifest_schema
 from showground.hookspecs import BundleHooks
-from showground.keys import InstallationId
+from showground.keys import InstallationId, KeySpace
 from showground.model import Invocation
+from showground.testing.host import running_host
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "author-guide.md").read_text("utf-8")
@@ -95,3 +96,16 @@ def test_the_devvit_table_names_every_registration_hook_and_member() -> None:
         """,
     )
     assert [name for name in names if name not in table] == []
+
+
+async def test_the_tutorial_runs_on_a_host_as_it_is_written(
+    welcome: Path, tmp_path_factory: pytest.TempPathFactory, redis_url: str, keys: KeySpace
+) -> None:
+    async with running_host(tmp_path_factory.mktemp("host"), redis_url, keys.prefix) as host:
+        await host.install(welcome)
+        data = {"post": {"id": "t3_1", "title": "Hi"}, "author": {"name": "ada"}}
+        answers = [await host.emit("PostCreate", data, id=f"e{n}") for n in range(2)]
+        assert [answer["events"][0]["deliveries"][0]["result"] for answer in answers] == [
+            "Welcome, ada!",
+            "Hello again, ada",
+        ]

@@ -169,13 +169,11 @@ def load_bundle(folder: Path, app: Manifest | AppVersion | None = None) -> Loade
     try:
         with loading(collection):
             module = _import(modules, manifest.entry, places)
-            problems += [
-                Problem(
-                    places.short(e.where), f"{e.record} got no handler", "Use it as a decorator, or pass the handler."
-                )
-                for e in collection.unused.values()
-            ]
-            found = gather(module, collection, places, problems)
+        problems += [
+            Problem(places.short(e.where), f"{e.record} got no handler", "Use it as a decorator, or pass the handler.")
+            for e in collection.unused.values()
+        ]
+        found = gather(module, collection, places, problems)
         registration, handlers = Registrar(manifest, places, problems).build(found)
         if problems:
             raise ShowgroundError("bundle_invalid", "The bundle has faults", manifest.name, details=tuple(problems))

@@ -253,6 +253,11 @@ CASES = {
     "hook that fails": Broken(
         "@hookimpl\ndef add_trigger():\n  return 1 / 0", "main.py:6", "add_trigger failed: ZeroDivisionError"
     ),
+    "hook that calls Devvit": Broken(
+        "@hookimpl\ndef configure():\n  Devvit.configure(redis=True)",
+        "main.py:6",
+        "configure failed…no bundle is being loaded",
+    ),
     "hook that gives something else": Broken(
         '@hookimpl\ndef add_trigger():\n  return ["PostCreate"]', "main.py:4", "returned a str…showground.Trigger"
     ),
