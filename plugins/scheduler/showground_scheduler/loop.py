@@ -100,14 +100,16 @@ class Loop:
                 await self.turn()
             except Exception as error:
                 # Whatever it is, the loop goes on: a scheduler that died in silence is the worst that can happen.
-                if isinstance(error, ShowgroundError) and error.code == "store_unavailable":
-                    log.warning("scheduler waits for the store: %s", error)
-                else:
+                if not isinstance(error, ShowgroundError) or error.code != "store_unavailable":
                     log.exception("scheduler turn failed")
+                elif back_off == BACK_OFF_S[0]:
+                    log.warning("scheduler waits for the store: %s", error)
                 self._count("scheduler_turn_failed", 1)
                 await self._clock.sleep(back_off)
                 back_off = min(back_off * 2, BACK_OFF_S[1])
                 continue
+            if back_off != BACK_OFF_S[0]:
+                log.warning("scheduler goes on after %.1f s", self.tick_age_s())
             back_off = BACK_OFF_S[0]
             self._finished_at = self._clock.monotonic()
             await self._pause()
@@ -198,7 +200,7 @@ class Loop:
         if not everything:
             return set()
         try:
-            await self._deliveries.enqueue(everything)
+            answers = await self._deliveries.enqueue(everything)
         except ShowgroundError as error:
             if error.code == "store_unavailable":
                 raise
@@ -214,7 +216,7 @@ class Loop:
                     refused.add(installation)
                     self._count("scheduler_slots_refused", len(deliveries))
             return refused
-        self._count("scheduler_slots_enqueued", len(everything))
+        self._count("scheduler_slots_enqueued", sum(answer != "duplicate" for answer in answers))
         self._count("scheduler_lateness_s", max(0.0, (now_ms - min(d.due_at_ms for d in everything)) / 1000))
         return set()
 
