@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from showground.views.view import View
 Invoke = Callable[[InvokeRequest], Awaitable[bytes]]
 
 NOBODY = ViewerIdentity()
+ALONE_AT_ONCE = 16
+"""How many views of one post are run at the same time when each has to be run by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class PostCalls:
             if error.code not in ("worker_died", "protocol_error"):
                 raise
             answers = await self._call(views, events, full, with_state=[True] * len(views))
+        if len(views) == 1 and answers[0].result.alone:
+            raise ShowgroundError("protocol_error", "the worker wants a view alone that is alone", self._post.id)
         lacking = [i for i, answer in enumerate(answers) if answer.result.need_state]
         if lacking:
             again = await self._call([views[i] for i in lacking], events, full, with_state=[True] * len(lacking))
@@ -58,7 +63,22 @@ class PostCalls:
                         "protocol_error", "the worker asked twice for the state of a view", self._post.id
                     )
                 answers[i] = answer
+        alone = [i for i, answer in enumerate(answers) if answer.result.alone]
+        for start in range(0, len(alone), ALONE_AT_ONCE):
+            part = alone[start : start + ALONE_AT_ONCE]
+            for i, answer in zip(
+                part, await asyncio.gather(*(self._alone(views[i], events, full) for i in part)), strict=True
+            ):
+                answers[i] = answer
         return answers
+
+    async def _alone(self, view: View, events: list[Mapping[str, Any]], full: bool) -> Answer:
+        """One view in its viewer's name. A failure is this view's only, because others of its call have gone on already."""
+        try:
+            [answer] = await self.handle([view], events, full)
+        except ShowgroundError as error:
+            return Answer(ViewResult(errors=(error.to_json()["error"],)), view.reached.rev)  # type: ignore[arg-type]
+        return answer
 
     async def _call(
         self, views: Sequence[View], events: list[Mapping[str, Any]], full: bool, with_state: Sequence[bool]

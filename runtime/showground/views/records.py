@@ -54,6 +54,8 @@ class ViewRequest(Frozen, frozen=True, kw_only=True):
 
 class ViewResult(Frozen, frozen=True, kw_only=True):
     need_state: bool = False
+    alone: bool = False
+    """Not run: send the events again for this view alone, in its viewer's name."""
     answer: bytes | None = None
     state: bytes | None = None
     tree: bytes | None = None

@@ -165,8 +165,8 @@ class Room:
         if view.reached.channels != before.channels:
             self._feeds.follow(view, view.reached.channels)
             view.applied = {name: at for name, at in view.applied.items() if name in view.reached.channels}
-        if result.more and not before.more:
-            self._start_async(view)
+        if result.more and (not before.more or any(event.body.get("type") == "async_answer" for event in events)):
+            self._start_async(view)  # also when what the data depends on has changed while it was loaded
 
     def _tell(self, view: View, answer: Answer, base: int, ack: int | None) -> None:
         connection = view.connection
