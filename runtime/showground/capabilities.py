@@ -211,21 +211,28 @@ class Scheduler(Protocol):
         ...
 
     async def cancel_job(self, installation: InstallationId, job_id: str) -> bool:
-        """Whether there was such a job. A slot that was enqueued already still runs."""
+        """Whether there was such a job. A slot that was enqueued already still runs.
+
+        Errors: `forbidden` for a static job (`Unable to cancel action.`).
+        """
         ...
 
     async def list_jobs(self, installation: InstallationId) -> Sequence[Job]:
         """By next run, then by id; paused and finished ones last."""
         ...
 
-    async def pause(self, installation: InstallationId, job_id: str) -> None: ...
+    async def pause(self, installation: InstallationId, job_id: str) -> None:
+        """Fire no more. Idempotent. Errors, here and below: `not_found` when the installation has no such job."""
+        ...
 
     async def resume(self, installation: InstallationId, job_id: str) -> None:
-        """Continue from the next slot after now; slots that passed while paused are not made up for."""
+        """Continue from the next slot after now; slots that passed while paused are not made up for, but a one-off whose time
+        has passed is due at once. Idempotent."""
         ...
 
     async def run_now(self, installation: InstallationId, job_id: str) -> str:
-        """Enqueue one extra run at once, outside the schedule; returns its delivery id."""
+        """Enqueue one extra run at once, outside the schedule; returns its delivery id. Errors: `conflict` when `overlap` is
+        `skip` and a run is outstanding."""
         ...
 
     async def history(self, installation: InstallationId, job_id: str, limit: int = 20) -> Sequence[Outcome]:
@@ -236,7 +243,10 @@ class Scheduler(Protocol):
         """Make the static jobs of the manifest be exactly those of this installation. Idempotent."""
         ...
 
-    async def clear(self, installation: InstallationId) -> None: ...
+    async def clear(self, installation: InstallationId) -> None:
+        """Forget all jobs of the installation, and refuse new ones (`not_found`) for an hour or until `sync_static`, so that a
+        call still under way leaves nothing behind."""
+        ...
 
     def tick_age_s(self) -> float:
         """Seconds since the loop last finished a turn; `/readyz` goes red when it grows past its limit."""
