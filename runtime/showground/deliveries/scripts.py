@@ -266,7 +266,8 @@ end
 
 local claims = {}
 while want > 0 do
-  local share = math.max(1, math.floor(want / math.max(1, call('ZCARD', base .. ':ring'))))
+  -- An equal share each, but up to eight at once, since each installation has a price of its own.
+  local share = math.max(math.floor(want / math.max(1, call('ZCARD', base .. ':ring'))), math.min(8, math.ceil(want / 4)))
   local installation = call('ZPOPMIN', base .. ':ring')[1]
   if not installation then break end
   local runs = tonumber(call('HGET', active, installation) or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -12,17 +13,26 @@ import msgspec
 from showground.clock import Clock
 from showground.deliveries import Offered, Outcomes, RedisDeliveries
 from showground.deliveries.outcomes import MAX_WAITING
+from showground.deliveries.records import encode, packed
 from showground.errors import Problem, ShowgroundError
 from showground.events.catalogue import Catalogue
 from showground.events.cloudevents import MAX_DATA_BYTES, MAX_PROBLEMS, Event
 from showground.keys import COMMUNITY_NAME, InstallationId, KeySpace
 from showground.model import Delivery, Frozen, HostEvent, Installation, Json, Outcome
-from showground.redis.api import CommandRefused
+from showground.redis.api import Script
 
 REMEMBERED_S = 24 * 60 * 60
 """How long `(source, id)` dedupes."""
 HOST_SOURCE = "showground"
 """The source of events that the host makes itself, such as AppInstall."""
+
+_REMEMBER = Script(
+    """
+for _, entry in ipairs(cmsgpack.unpack(ARGV[2])) do
+  redis.call('SET', KEYS[1] .. ':' .. entry[1], entry[2], 'EX', ARGV[1])
+end
+"""
+)
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -40,7 +50,7 @@ class AcceptedDelivery(Frozen, frozen=True, kw_only=True, array_like=True):
     """Its backlog was full, so the delivery lies among its dead letters, where it can be redriven."""
 
 
-class AcceptedEvent(Frozen, frozen=True, kw_only=True):
+class AcceptedEvent(Frozen, frozen=True, kw_only=True, array_like=True):
     """What became of one event. The same for every repeat within 24 h."""
 
     id: str
@@ -50,6 +60,9 @@ class AcceptedEvent(Frozen, frozen=True, kw_only=True):
     delivery: str
     """The id of its deliveries: the same for all installations, which have an id space each."""
     deliveries: Sequence[AcceptedDelivery]
+
+
+_decode_accepted = msgspec.msgpack.Decoder(AcceptedEvent).decode
 
 
 class Accepted(Frozen, frozen=True, kw_only=True):
@@ -91,7 +104,7 @@ class Intake:
         """
         payloads = self._check(events)
         hashes = [_hash(event.source, event.id) for event in events]
-        answers = await self._remembered(hashes)
+        answers = await self._remembered(events, hashes)
         fresh: dict[str, int] = {}
         for n, digest in enumerate(hashes):
             if digest not in answers:
@@ -188,14 +201,19 @@ class Intake:
                 details=problems[:MAX_PROBLEMS],
             )
 
-    async def _remembered(self, hashes: Sequence[str]) -> dict[str, AcceptedEvent]:
-        replies = await self._redis.pipeline([("GET", self._seen(digest)) for digest in hashes])
+    async def _remembered(self, events: Sequence[Event], hashes: Sequence[str]) -> dict[str, AcceptedEvent]:
         answers: dict[str, AcceptedEvent] = {}
-        for digest, reply in zip(hashes, replies, strict=True):
-            if isinstance(reply, CommandRefused):
-                raise ShowgroundError("store_unavailable", f"Redis refused to look up an event: {reply}", "events")
-            if reply is not None:
-                answers[digest] = msgspec.msgpack.decode(reply, type=AcceptedEvent)
+
+        async def look_up(base: str, digests: Sequence[str]) -> None:
+            replies = await self._redis.call("MGET", *(f"{base}:{digest}" for digest in digests))
+            for digest, reply in zip(digests, replies, strict=True):
+                if reply is not None:
+                    answers[digest] = _decode_accepted(reply)
+
+        by_base: dict[str, list[str]] = {}
+        for event, digest in zip(events, hashes, strict=True):
+            by_base.setdefault(self._seen(event.source), []).append(digest)
+        await asyncio.gather(*(look_up(base, digests) for base, digests in by_base.items()))
         return answers
 
     async def _enqueue(self, fresh: Sequence[tuple[str, Event, bytes]]) -> dict[str, AcceptedEvent]:
@@ -244,16 +262,16 @@ class Intake:
         return answers
 
     async def _remember(self, answers: Mapping[str, AcceptedEvent]) -> None:
-        commands = [
-            ("SET", self._seen(digest), msgspec.msgpack.encode(answer), "EX", REMEMBERED_S)
-            for digest, answer in answers.items()
-        ]
-        for reply in await self._redis.pipeline(commands) if commands else ():
-            if isinstance(reply, CommandRefused):
-                raise ShowgroundError("store_unavailable", f"Redis refused to remember an event: {reply}", "events")
+        by_base: dict[str, list[tuple[str, msgspec.Raw]]] = {}
+        for digest, answer in answers.items():
+            by_base.setdefault(self._seen(answer.source), []).append((digest, packed(encode(answer))))
+        await asyncio.gather(
+            *(self._redis.run(_REMEMBER, [base], [REMEMBERED_S, encode(batch)]) for base, batch in by_base.items())
+        )
 
-    def _seen(self, digest: str) -> str:
-        return self._keys.shard(self._keys.shard_of(digest), "event", digest)
+    def _seen(self, source: str) -> str:
+        """Base of the keys that remember the events of *source*: on one shard, so that a batch of them is one command."""
+        return self._keys.shard(self._keys.shard_of(source), "event")
 
     def _count(self, type_name: str, n: int) -> None:
         if n:
