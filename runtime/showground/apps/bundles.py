@@ -87,7 +87,10 @@ class BundleStore:
         return self._same(self._stored.decode(other), version) if other else version
 
     async def get(self, app: str, version: str | None = None) -> AppVersion:
-        """One version of *app*, or its newest. Raises `not_found`."""
+        """One version of *app*, or its newest: the highest release, or the highest pre-release where there is no release.
+
+        Raises `not_found`.
+        """
         if version is not None:
             known = await self._read(app, version)
             if known is None:
@@ -101,7 +104,9 @@ class BundleStore:
         versions = await self.versions(app)
         if not versions:
             raise ShowgroundError("not_found", f"there is no app {app}", app, "Upload it with `showground upload`.")
-        return versions[-1].version
+        return max(
+            versions, key=lambda s: (not is_prerelease(s.version.version), version_order(s.version.version))
+        ).version
 
     async def versions(self, app: str) -> Sequence[StoredVersion]:
         """Every version of *app*, lowest first; empty for an unknown app."""
@@ -229,6 +234,10 @@ class BundleStore:
 
     async def _digests(self) -> set[str]:
         return {s.version.digest for app in await self.apps() for s in await self.versions(app)}
+
+
+def is_prerelease(version: str) -> bool:
+    return "-" in version.partition("+")[0]
 
 
 def version_order(version: str) -> tuple[tuple[int, ...], bool, tuple[tuple[int, int | str], ...]]:

@@ -13,15 +13,23 @@ No app name starts with `!`.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import msgspec
 
 from showground.apps.records import InstallationRecord, Lease, Step
+from showground.clock import Clock, SystemClock
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Redis, Script
+from showground.tasks import Tasks
 
-LEASE_S = 60.0
-"""Longer than any single action of a step: plugin hooks and the wait for AppUninstall have deadlines below it."""
+log = logging.getLogger("showground.apps.journal")
+
+LEASE_S = 15.0
+"""How long a change whose host was lost stays untouched; whoever is at work renews three times as often."""
 
 _ACQUIRE = Script("""
 local now = redis.call('TIME')
@@ -36,7 +44,8 @@ redis.call('HSET', KEYS[1], '!lease ' .. ARGV[1], string.format('%d %d', fence, 
 return {fence, redis.call('HGET', KEYS[1], '!step ' .. ARGV[1]), redis.call('HGET', KEYS[1], ARGV[1])}
 """)
 
-# ARGV: id, fence, lease ms (0: release), step ('': keep, '-': drop), record ('': keep, '-': drop), publish command
+# ARGV: id, fence, lease ms (0: release), step ('': keep, '-': drop), record ('': keep, '-': drop), publish command,
+# fence from now on (0: nobody's)
 _ADVANCE = Script("""
 local lease = redis.call('HGET', KEYS[1], '!lease ' .. ARGV[1])
 if not lease or string.match(lease, '^(%d+)') ~= ARGV[2] then return -1 end
@@ -53,7 +62,7 @@ if tonumber(ARGV[3]) == 0 then
 else
   local now = redis.call('TIME')
   now = now[1] * 1000 + math.floor(now[2] / 1000)
-  redis.call('HSET', KEYS[1], '!lease ' .. ARGV[1], string.format('%d %d', ARGV[2], now + ARGV[3]))
+  redis.call('HSET', KEYS[1], '!lease ' .. ARGV[1], string.format('%d %d', ARGV[7], now + ARGV[3]))
 end
 return revision
 """)
@@ -64,8 +73,10 @@ _STEP_MARK = b"!step "
 class Journal:
     """Leases on installations, and the transitions that only the holder of a lease may make."""
 
-    def __init__(self, redis: Redis, keys: KeySpace, lease_s: float = LEASE_S) -> None:
+    def __init__(self, redis: Redis, keys: KeySpace, clock: Clock | None = None, lease_s: float = LEASE_S) -> None:
         self._redis = redis
+        self._clock = clock or SystemClock()
+        self._lease_s = lease_s
         self._key = keys.host("installations")
         self._lease_ms = int(lease_s * 1000)
         self._encode = msgspec.json.Encoder().encode
@@ -104,8 +115,22 @@ class Journal:
         """Write the step and delete the record, in one atomic step."""
         return await self._write(lease, self._lease_ms, self._encode(step), b"-")
 
-    async def renew(self, lease: Lease) -> None:
-        await self._write(lease, self._lease_ms, b"", b"")
+    @asynccontextmanager
+    async def held(self, lease: Lease) -> AsyncIterator[None]:
+        """Renew the lease for as long as the block runs."""
+        async with Tasks() as tasks:
+            tasks.start(f"journal: hold {lease.id}", self._renew(lease))
+            yield
+
+    async def _renew(self, lease: Lease) -> None:
+        while True:
+            await self._clock.sleep(self._lease_s / 3)
+            try:
+                await self._write(lease, self._lease_ms, b"", b"")
+            except ShowgroundError as error:
+                if error.code == "conflict":
+                    return  # it was given back, or taken over: the next write of the change finds out
+                log.warning("the lease on %s was not renewed: %s", lease.id, error)
 
     async def finish(self, lease: Lease, record: InstallationRecord | None = None, *, remove: bool = False) -> int:
         """End the step and give the lease back; the record becomes *record*, goes with *remove*, or stays."""
@@ -114,16 +139,19 @@ class Journal:
 
     async def give_back(self, lease: Lease, retry_in_s: float = 0.0) -> None:
         """Release the lease and leave the step for whoever comes next, not before *retry_in_s*."""
-        await self._write(lease, int(retry_in_s * 1000), b"", b"")
+        await self._write(lease, int(retry_in_s * 1000), b"", b"", fence=0)
 
     async def unfinished(self) -> list[InstallationId]:
         """Installations with a step in the journal, whether its host is at work on it or lost."""
         fields = await self._redis.call("HKEYS", self._key)
         return sorted(InstallationId(f[len(_STEP_MARK) :].decode()) for f in fields if bytes(f).startswith(_STEP_MARK))
 
-    async def _write(self, lease: Lease, lease_ms: int, step: bytes, record: bytes) -> int:
+    async def _write(self, lease: Lease, lease_ms: int, step: bytes, record: bytes, *, fence: int | None = None) -> int:
+        kept = lease.fence if fence is None else fence
         revision = await self._redis.run(
-            _ADVANCE, [self._key], [lease.id, lease.fence, lease_ms, step, record, self._redis.publish_command]
+            _ADVANCE,
+            [self._key],
+            [lease.id, lease.fence, lease_ms, step, record, self._redis.publish_command, kept],
         )
         if revision < 0:
             raise ShowgroundError(

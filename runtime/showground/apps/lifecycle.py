@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import msgspec
@@ -97,8 +98,7 @@ class Lifecycle:
         """
         key = installation_id(app, community)
         wanted = await self._versions.get(app, version)
-        lease = await self._acquire(key)
-        try:
+        async with self._changing(key) as lease:
             record = lease.record
             if record is not None and record.installation.version.digest == wanted.digest:
                 await self._journal.finish(lease)
@@ -106,16 +106,12 @@ class Lifecycle:
                 return record.installation
             self._refuse_vetoed(wanted, "bundle_invalid")
             return await self._change(lease, wanted, actor, self._history_after(record))
-        except BaseException:
-            await self._abandon(lease)
-            raise
 
     async def rollback(self, community: str, app: str, *, actor: str = "") -> Installation:
         """Return to the version that ran before. Raises `conflict`, with the reason, when there is none or it can't run any
         more: it was deleted, or something that it declares is no longer granted or present."""
         key = installation_id(app, community)
-        lease = await self._acquire(key)
-        try:
+        async with self._changing(key) as lease:
             record = self._existing(lease)
             if not record.history:
                 raise ShowgroundError(
@@ -132,17 +128,13 @@ class Lifecycle:
                 ) from error
             self._refuse_vetoed(wanted, "conflict")
             return await self._change(lease, wanted, actor, record.history[:-1])
-        except BaseException:
-            await self._abandon(lease)
-            raise
 
     async def uninstall(self, community: str, app: str, *, actor: str = "") -> None:
         """Remove *app* from *community*, with everything that it stored. AppUninstall is handled before anything is removed.
 
         When this raises `plugin_error`, the app is uninstalled and only a plugin's clean-up is still to be repeated.
         """
-        lease = await self._acquire(installation_id(app, community))
-        try:
+        async with self._changing(installation_id(app, community)) as lease:
             record = self._existing(lease)
             step = Step(
                 kind="uninstall",
@@ -152,10 +144,7 @@ class Lifecycle:
                 event_id=_event_id(lease),
             )
             await self._journal.advance(lease, step, msgspec.structs.replace(record, leaving=True))
-        except BaseException:
-            await self._abandon(lease)
-            raise
-        await self._resume(lease, step)
+            await self._finish_uninstall(lease, step)
 
     async def recover(self) -> int:
         """Finish or undo what hosts left in the middle; returns how many changes were taken over.
@@ -178,13 +167,30 @@ class Lifecycle:
 
     # --- one change ---
 
-    async def _acquire(self, key: InstallationId) -> Lease:
-        """A lease with nothing unfinished under it: what a lost host left is finished or undone first."""
+    @asynccontextmanager
+    async def _changing(self, key: InstallationId) -> AsyncIterator[Lease]:
+        """Hold a lease with nothing unfinished under it: what a lost host left is finished or undone first."""
         lease = await self._journal.acquire(key)
-        if lease.step is None:
-            return lease
-        await self._resume(lease, lease.step)
-        return await self._journal.acquire(key)
+        if lease.step is not None:
+            async with self._holding(lease):
+                await self._resume(lease, lease.step)
+            lease = await self._journal.acquire(key)
+        async with self._holding(lease):
+            yield lease
+
+    @asynccontextmanager
+    async def _holding(self, lease: Lease) -> AsyncIterator[None]:
+        """Keep the lease while the block runs. When it fails, the lease is given back: a change that was refused before it
+        began is as if it had never been, and one that began is left to recovery."""
+        try:
+            async with self._journal.held(lease):
+                yield
+        except BaseException:
+            try:
+                await asyncio.shield(self._journal.give_back(lease))
+            except ShowgroundError as error:
+                log.debug("the lease on %s is over, or left to expire: %s", lease.id, error)
+            raise
 
     async def _take_over(self, key: InstallationId) -> int:
         try:
@@ -198,29 +204,17 @@ class Lifecycle:
             return 0
         log.warning("taking over an unfinished %s of %s", lease.step.kind, key)
         try:
-            await self._resume(lease, lease.step)
+            async with self._holding(lease):
+                await self._resume(lease, lease.step)
         except ShowgroundError as error:
-            if error.kind.temporary:
-                await self._journal.give_back(lease, self._recovery_pause_s)
             log.error("the unfinished %s of %s: %s", lease.step.kind, key, error)
         return 1
 
     async def _resume(self, lease: Lease, step: Step) -> None:
-        try:
-            if step.kind == "uninstall":
-                await self._finish_uninstall(lease, step)
-            else:
-                await self._finish_change(lease, step)
-        except asyncio.CancelledError:
-            await self._abandon(lease)
-            raise
-
-    async def _abandon(self, lease: Lease) -> None:
-        """Give the lease of a change that was refused before it began back; leave one that began to recovery."""
-        try:
-            await asyncio.shield(self._journal.give_back(lease))
-        except ShowgroundError as error:
-            log.debug("the lease on %s is left to expire: %s", lease.id, error)
+        if step.kind == "uninstall":
+            await self._finish_uninstall(lease, step)
+        else:
+            await self._finish_change(lease, step)
 
     async def _change(self, lease: Lease, wanted: AppVersion, actor: str, history: tuple[str, ...]) -> Installation:
         before = lease.record

@@ -93,7 +93,10 @@ class AppRoutes:
         if not versions:
             raise ShowgroundError("not_found", f"there is no app {name}", name, "Upload it with `showground upload`.")
         return _json(
-            {**self._app_json(name, versions), "registration": msgspec.to_builtins(versions[-1].version.registration)}
+            {
+                **self._app_json(name, versions),
+                "registration": msgspec.to_builtins((await self._bundles.get(name)).registration),
+            }
         )
 
     async def delete_version(self, request: web.Request) -> web.Response:

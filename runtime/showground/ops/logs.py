@@ -235,10 +235,16 @@ class AppLogs:
                 yield line
             while True:
                 news.clear()
-                for key in keys:
-                    async for line in self._after(key, last):
-                        if wanted.admits(line):
-                            yield line
+                try:
+                    for key in keys:
+                        async for line in self._after(key, last):
+                            if wanted.admits(line):
+                                yield line
+                except ShowgroundError as error:
+                    if not error.kind.temporary:
+                        raise
+                    await self._clock.sleep(1.0)  # Redis is away; `last` says where to go on when it is back
+                    news.set()
                 try:
                     async with asyncio.timeout(FOLLOW_POLL_S):
                         await news.wait()

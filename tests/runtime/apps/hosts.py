@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from showground.apps.installations import Installations
 from showground.apps.journal import Journal
 from showground.apps.lifecycle import Lifecycle
-from showground.clock import SystemClock
+from showground.clock import Clock, SystemClock
 from showground.errors import Problem, ShowgroundError
 from showground.keys import InstallationId, KeySpace
 from showground.model import AppVersion, Installation, Json, Registration, TriggerSpec
@@ -81,10 +81,16 @@ class Host:
 
 @asynccontextmanager
 async def host(
-    redis: Redis, keys: KeySpace, world: World, *, poll_s: float = 0.02, lease_s: float = 60
+    redis: Redis,
+    keys: KeySpace,
+    world: World,
+    *,
+    poll_s: float = 0.02,
+    lease_s: float = 60,
+    journal_clock: Clock | None = None,
 ) -> AsyncIterator[Host]:
     clock = SystemClock()
-    journal = Journal(redis, keys, lease_s)
+    journal = Journal(redis, keys, journal_clock or clock, lease_s)
     async with Installations(redis, keys, clock, poll_s) as installations:
         lifecycle = Lifecycle(
             installations,

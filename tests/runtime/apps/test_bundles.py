@@ -131,11 +131,17 @@ async def test_what_a_plugin_refuses_is_not_stored(
 
 async def test_the_newest_version_is_the_highest_not_the_last(store: Store, tmp_path: Path) -> None:
     bundles = store("a")
-    for version in ("1.10.0", "1.9.0", "1.10.0-beta.2", "1.10.0-beta.10"):
+    for version, newest in (
+        ("1.10.0-beta.2", "1.10.0-beta.2"),
+        ("1.10.0-beta.10", "1.10.0-beta.10"),
+        ("1.10.0", "1.10.0"),
+        ("1.9.0", "1.10.0"),
+        ("2.0.0-rc.1", "1.10.0"),
+    ):
         await bundles.put(_bundle(tmp_path / version, version))
-    assert (await bundles.get("counter")).version == "1.10.0"
+        assert (await bundles.get("counter")).version == newest
     listed = [s.version.version for s in await bundles.versions("counter")]
-    assert listed == ["1.9.0", "1.10.0-beta.2", "1.10.0-beta.10", "1.10.0"]
+    assert listed == ["1.9.0", "1.10.0-beta.2", "1.10.0-beta.10", "1.10.0", "2.0.0-rc.1"]
     assert version_order("1.10.0") < version_order("1.10.0.1") < version_order("1.10.1")
 
 

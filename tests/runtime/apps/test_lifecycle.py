@@ -7,6 +7,7 @@ import pytest
 from showground.errors import Problem, ShowgroundError
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Redis
+from showground.testing.clock import ManualClock
 
 from .hosts import Died, Host, World, host
 
@@ -287,10 +288,30 @@ async def test_two_hosts_never_change_one_installation_at_once(redis: Redis, key
         await first
 
 
-async def test_a_host_that_lost_its_lease_writes_nothing(redis: Redis, keys: KeySpace) -> None:
+async def test_a_lease_is_kept_for_as_long_as_its_host_is_at_work(redis: Redis, keys: KeySpace) -> None:
+    """Leases run by Redis' own clock, so this one test has to let real time pass: twice the lease."""
     world = World()
     world.upload("1.0.0")
-    async with host(redis, keys, world, lease_s=0.01) as slow, host(redis, keys, world) as quick:
+    async with host(redis, keys, world, lease_s=0.2) as slow, host(redis, keys, world) as quick:
+
+        async def look_for_a_while() -> None:
+            for _ in range(8):
+                assert await quick.lifecycle.recover() == 0
+                await asyncio.sleep(0.05)
+
+        world.at["installed"] = look_for_a_while
+        await slow.lifecycle.install("playground", "counter")
+    assert world.happened == ["installed", "AppInstall"]
+
+
+async def test_a_host_that_lost_its_lease_writes_nothing(redis: Redis, keys: KeySpace, clock: ManualClock) -> None:
+    world = World()
+    world.upload("1.0.0")
+    # A host that is stopped (SIGSTOP, a paused machine) renews nothing: its clock stands still.
+    async with (
+        host(redis, keys, world, lease_s=0.01, journal_clock=clock) as slow,
+        host(redis, keys, world) as quick,
+    ):
         inside, go_on = asyncio.Event(), asyncio.Event()
 
         async def pause() -> None:
