@@ -184,6 +184,9 @@ class Endpoints:
                     break
                 except TimeoutError:
                     outbox.send(heartbeat)
+            if stream.code is CloseCode.SLOW_CONSUMER:  # a farewell would only wait behind what it does not read
+                outbox.abort()
+                return response
             if stream.code is not None:
                 retry_ms = self._retry_ms(stream.code) or 0
                 outbox.end(
@@ -234,7 +237,7 @@ class Endpoints:
     def _retry_ms(self, code: CloseCode) -> int | None:
         if not code.may_reconnect:
             return None
-        return reconnect_after_ms(len(self.streams) if code is CloseCode.DRAINING else 1)
+        return reconnect_after_ms(self.streams.drained if code is CloseCode.DRAINING else 1)
 
     def _start(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         self._tasks.start("close a realtime connection", work())

@@ -43,6 +43,8 @@ class Streams:
         self._clock = clock
         self._open: dict[Stream, None] = {}
         self._draining = False
+        self.drained = 0
+        """How many there were when draining began."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -69,6 +71,7 @@ class Streams:
         """End every connection, in batches, so that neither this host nor the next meets all its clients at once."""
         self._draining = True
         streams = list(self._open)
+        self.drained = max(self.drained, len(streams))
         for start in range(0, len(streams), DRAIN_BATCH):
             if start:
                 await self._clock.sleep(DRAIN_PAUSE_S)

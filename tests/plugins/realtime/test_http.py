@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
 from tests.plugins.realtime.serving import EVENTS, SHOP, Client, serve
+
+from showground.capabilities import Position
+from showground.testing.waiting import eventually
 
 CHANNELS = EVENTS.removesuffix("/events")
 
@@ -62,6 +66,28 @@ async def test_a_stream_is_ended_on_drain_with_a_time_to_return() -> None:
         assert event["retry"].isdigit()
         assert await response.content.read() == b""
         await draining
+
+
+async def test_a_stream_that_is_not_read_is_cut_and_recovers_from_its_last_event() -> None:
+    async with serve(messages_per_s=10_000, history_bytes=1 << 26) as host:
+        reader, writer = await asyncio.open_connection("127.0.0.1", host.port, limit=1024)
+        writer.write(f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        await eventually(lambda: len(host.streams) == 1)
+        for _ in range(80):  # more than the kernel and the queue hold
+            await host.publish(b'"%s"' % (b"x" * 200_000))
+            await asyncio.sleep(0)
+        await eventually(lambda: len(host.streams) == 0)
+        got = b""
+        with suppress(ConnectionError):
+            while part := await reader.read(1 << 20):
+                got += part
+        writer.close()
+        last = got[: got.rindex(b"\n\n")].rpartition(b"id: ")[2].partition(b"\n")[0].decode()
+        messages, stands = await host.realtime.history(SHOP, "events", Position.parse(last), 1)
+        assert stands.recovered
+        assert Position.parse(last).offset < stands.position.offset == 80
+        assert messages[0].position.offset == Position.parse(last).offset + 1
 
 
 async def test_old_clients_get_events_without_chunks() -> None:
