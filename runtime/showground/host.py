@@ -198,10 +198,10 @@ class Host:
             tokens.check, Origins(settings.host.allowed_origins, settings.host.public_url), lambda: health.draining
         )
         for routes in (
+            InvokeRoutes(dispatch),  # first, because paths are tried in this order and this one is the hottest
             OpsRoutes(health, metrics, logs, tokens, clock, lambda key: installations.get(key) is not None),
             AppRoutes(self.bundles, installations, self.lifecycle, app_settings, box),
             Assets(self.bundles.folder),
-            InvokeRoutes(dispatch),
         ):
             routes.register(web)
         event_routes(web, intake, catalogue)

@@ -110,10 +110,16 @@ class Registration(Frozen, frozen=True, kw_only=True):
     """The merged `configure` options as the bundle wrote them, for plugins that define their own."""
 
     def trigger(self, event: str) -> TriggerSpec | None:
-        return next((t for t in self.triggers if t.event == event), None)
+        for trigger in self.triggers:  # on the way of every event; a generator would cost twice as much
+            if trigger.event == event:
+                return trigger
+        return None
 
     def job(self, name: str) -> JobSpec | None:
-        return next((j for j in self.jobs if j.name == name), None)
+        for job in self.jobs:
+            if job.name == name:
+                return job
+        return None
 
 
 class Limits(Frozen, frozen=True, kw_only=True):
