@@ -288,6 +288,50 @@ class Community(Protocol):
         ...
 
 
+class MenuEntry(Frozen, frozen=True, kw_only=True):
+    """A menu item of an installed app, as a page offers it."""
+
+    app: str
+    id: str
+    label: str
+    description: str = ""
+
+
+class Pages(Protocol):
+    """What the host lends to plugins that make pages: live posts as HTML, and the apps' menu items and forms."""
+
+    async def live_post(self, request: web.Request, post_id: str, member: Member | None) -> str:
+        """HTML of a live post, painted for *member*, to be put into a page as it is. The page loads `/static/client.js` and
+        `/static/client.css`. Where the app fails, the HTML says so; raises `not_found` only."""
+        ...
+
+    def menu_items(
+        self,
+        community: str,
+        location: Literal["post", "comment", "subreddit"],
+        member: Member | None,
+        post_app: str | None,
+    ) -> Sequence[MenuEntry]:
+        """What *member* may press there, by app and registration; *post_app* is the app whose post it is."""
+        ...
+
+    async def press_menu_item(
+        self, community: str, app: str, item: str, location: str, target_id: str, member: Member | None
+    ) -> bytes:
+        """Run a menu item for *member*: JSON `{"effects": [...]}` for the browser.
+
+        Raises `forbidden`, `not_found`, or however the app ended."""
+        ...
+
+    async def submit_form(self, community: str, app: str, form: str, body: bytes, member: Member | None) -> bytes:
+        """Run a form that a menu item (or another form) showed to *member*; *body* is JSON `{"values": {...}}`. As above."""
+        ...
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers that every page sends: a Content-Security-Policy without inline scripts or styles, and its companions."""
+        ...
+
+
 # --- what the host offers to providers -------------------------------------------------------------------------------
 
 Enqueued = Literal["new", "duplicate", "skipped"]
@@ -310,6 +354,8 @@ KEY_VALUE: CapabilityKey[KeyValue] = CapabilityKey("redis_kv")
 REALTIME: CapabilityKey[Realtime] = CapabilityKey("realtime")
 SCHEDULER: CapabilityKey[Scheduler] = CapabilityKey("scheduler")
 COMMUNITY: CapabilityKey[Community] = CapabilityKey("community")
+PAGES: CapabilityKey[Pages] = CapabilityKey("pages")
+"""Offered by the host itself to the `routes` hook."""
 
 Provider = AbstractAsyncContextManager
 """What `build` returns: entered once at start, left at stop, in reverse order."""

@@ -25,7 +25,7 @@ from showground.apps.plugin import AppsPlugin
 from showground.apps.routes import AppRoutes
 from showground.apps.secrets import SecretBox
 from showground.apps.settings import AppSettings
-from showground.capabilities import COMMUNITY, REALTIME, SCHEDULER
+from showground.capabilities import COMMUNITY, PAGES, REALTIME, SCHEDULER
 from showground.clock import Clock, SystemClock
 from showground.deliveries import DeadLetters, DeliverySettings, Outcomes, RedisDeliveries, Runner
 from showground.deliveries.routes import dead_letter_routes
@@ -60,7 +60,9 @@ from showground.web.identity import Identity
 from showground.web.invoke import InvokeRoutes
 from showground.web.live import LiveEndpoints
 from showground.web.origins import Origins
+from showground.web.pages import PostPages
 from showground.web.server import WebServer
+from showground.web.static import StaticFiles
 
 log = logging.getLogger("showground.host")
 
@@ -194,9 +196,11 @@ class Host:
         tasks.start("lifecycle: finish what was interrupted", self._recover())
 
         # the way in
-        web = WebServer(
-            tokens.check, Origins(settings.host.allowed_origins, settings.host.public_url), lambda: health.draining
-        )
+        origins = Origins(settings.host.allowed_origins, settings.host.public_url)
+        web = WebServer(tokens.check, origins, lambda: health.draining)
+        static = StaticFiles()
+        pages = PostPages(live, installations, dispatch, identity, origins, static)
+        plugins.lend(PAGES, pages)
         for routes in (
             InvokeRoutes(dispatch),  # first, because paths are tried in this order and this one is the hottest
             OpsRoutes(health, metrics, logs, tokens, clock, lambda key: installations.get(key) is not None),
@@ -206,7 +210,8 @@ class Host:
             routes.register(web)
         event_routes(web, intake, catalogue)
         dead_letter_routes(web, DeadLetters(deliveries))
-        endpoints.routes(web)
+        for more in (endpoints, pages, static):
+            more.routes(web)
         plugins.routes(web)
         web.on_drain(partial(live.drain, 1.0))
 

@@ -179,6 +179,10 @@ class Plugins:
                 ) from error
         return {capability: name for capability, (name, _) in picked.items()}
 
+    def lend(self, key: CapabilityKey[T], provider: T) -> None:
+        """Offer something of the host's own to the hooks that are called from now on."""
+        self._providers[key.name] = provider
+
     def provider(self, key: CapabilityKey[T]) -> T:
         """Implements `hookspecs.Providers`."""
         try:
