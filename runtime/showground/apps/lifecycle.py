@@ -24,7 +24,7 @@ from showground.apps.records import HISTORY, InstallationRecord, Lease, Step, St
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId, installation_id
-from showground.model import AppVersion, Installation, Json
+from showground.model import AppVersion, HostEvent, Installation, Json
 
 log = logging.getLogger("showground.apps.lifecycle")
 
@@ -74,6 +74,7 @@ class Lifecycle:
         emit_to: EmitTo,
         clear_deliveries: Callable[[InstallationId], Awaitable[None]],
         veto: Veto,
+        observe: Callable[[HostEvent], None] = lambda event: None,
         hook_deadline_s: float = 20.0,
         uninstall_deadline_s: float = 35.0,
         recovery_pause_s: float = 5.0,
@@ -86,6 +87,7 @@ class Lifecycle:
         self._emit_to = emit_to
         self._clear_deliveries = clear_deliveries
         self._veto = veto
+        self._observe = observe
         self._hook_deadline_s = hook_deadline_s
         self._uninstall_deadline_s = uninstall_deadline_s
         self._recovery_pause_s = recovery_pause_s
@@ -278,6 +280,7 @@ class Lifecycle:
                 await self._undo(lease, step)
             raise
         await self._journal.finish(lease)
+        self._tell(step)
 
     async def _undo(self, lease: Lease, step: Step) -> None:
         """Bring plugins and record back to before the change. Plugins see the reverse change, as far as they answer."""
@@ -333,8 +336,22 @@ class Lifecycle:
                 error, f"{lease.id} is uninstalled; its clean-up will be repeated", self._hook_deadline_s
             ) from error
         await self._journal.finish(lease)
+        self._tell(step)
 
     # --- small decisions ---
+
+    def _tell(self, step: Step) -> None:
+        """The audit trail: one line in the host's log and one event for observers, when a change is done."""
+        installation = step.installation
+        log.info(
+            "%s of %s %s by %s is done",
+            step.kind,
+            installation.id,
+            installation.version.version,
+            step.actor or "an operator",
+        )
+        labels = {"app": installation.app, "kind": step.kind}
+        self._observe(HostEvent(name=f"app_{step.kind}", at_ms=self._clock.now_ms(), labels=labels))
 
     def _existing(self, lease: Lease) -> InstallationRecord:
         if lease.record is None:

@@ -11,6 +11,7 @@ from typing import Self
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.model import Frozen
+from showground.ops.stalls import StallWatch
 from showground.redis.api import Redis
 from showground.tasks import Tasks
 
@@ -51,6 +52,7 @@ class Health:
         self._redis_error = ""
         self._lags: deque[tuple[float, float]] = deque(maxlen=int(LAG_WINDOW_S / BEAT_S))
         self._tasks = Tasks()
+        self._stalls = StallWatch(clock, LAG_LIMIT_S)
         self.check("draining", lambda: "the host is stopping" if self._draining else "")
         self.age("redis", self.redis_age_s, REDIS_AWAY_S, lambda: self._redis_error)
         self.check("event_loop", self._loop_fault)
@@ -107,6 +109,7 @@ class Health:
         return max((lag for at, lag in self._lags if at >= since), default=0.0)
 
     async def __aenter__(self) -> Self:
+        self._stalls.__enter__()
         self._tasks.start("health: ping Redis", self._ping())
         self._tasks.start("health: watch the event loop", self._beat())
         return self
@@ -115,6 +118,7 @@ class Health:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._tasks.close()
+        self._stalls.__exit__(kind, error, trace)
 
     def _loop_fault(self) -> str:
         lag = self.loop_lag_s()
@@ -135,6 +139,7 @@ class Health:
 
     async def _beat(self) -> None:
         while True:
+            self._stalls.beat()
             before = self._clock.monotonic()
             await self._clock.sleep(BEAT_S)
             now = self._clock.monotonic()

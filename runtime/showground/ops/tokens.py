@@ -7,6 +7,7 @@ enough entropy that a slow hash would add nothing), in the hash `sg:tokens`, so 
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from showground.errors import Problem, ShowgroundError
 from showground.keys import APP_NAME, COMMUNITY_NAME, KeySpace
 from showground.model import Frozen
 from showground.redis.api import Redis, Script
+
+log = logging.getLogger("showground.ops.tokens")
 
 Scope = Literal["read", "emit", "deploy", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -92,6 +95,7 @@ class Tokens:
             expires_at_ms=now + int(ttl_s * 1000) if ttl_s is not None else None,
         )
         await self._redis.call("HSET", self._key, digest, msgspec.json.encode(token))
+        log.info("token %s (%s) is made: %s", token.id, token.name, ", ".join(token.scopes))
         return secret, token
 
     async def ensure_root_token(self, known: str | None = None) -> str:
@@ -119,6 +123,7 @@ class Tokens:
             if digest[:16] == token_id:
                 await self._redis.call("HDEL", self._key, digest)
                 self._cache.pop(digest, None)
+                log.info("token %s is revoked", token_id)
                 return
         raise ShowgroundError(
             "not_found", "there is no token of that id", token_id, "`showground token list` shows them."

@@ -26,6 +26,7 @@ class World:
 
     versions: dict[str, AppVersion] = field(default_factory=dict)
     happened: list[str] = field(default_factory=list)
+    observed: list[str] = field(default_factory=list)
     emitted: dict[str, tuple[str, Mapping[str, Json]]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     at: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
@@ -101,6 +102,7 @@ async def host(
             emit_to=world.emit_to,
             clear_deliveries=world.clear,
             veto=lambda version, registration: world.problems,
+            observe=lambda event: world.observed.append(event.name),
             hook_deadline_s=0.5,
             uninstall_deadline_s=0.5,
             recovery_pause_s=0.05,

@@ -73,6 +73,7 @@ async def test_every_host_sees_an_upgrade_and_a_rollback(redis: Redis, keys: Key
         back = await a.lifecycle.rollback("playground", "counter")
         assert (back.version.version, back.revision) == ("1.0.0", 3)
         await _until_seen(b, "1.0.0")
+        assert world.observed == ["app_install", "app_upgrade", "app_upgrade"]
         with pytest.raises(ShowgroundError) as refused:
             await b.lifecycle.rollback("playground", "counter")
         assert refused.value.code == "conflict"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from showground.clock import SystemClock
 from showground.errors import ShowgroundError
 from showground.ops.health import Health
@@ -67,9 +69,17 @@ async def test_draining_and_a_check_that_breaks_are_red(clock: ManualClock) -> N
     assert health.readiness().facts == {"isolation": "confined"}
 
 
-async def test_a_blocked_event_loop_is_seen(redis: Redis) -> None:
+async def test_a_blocked_event_loop_is_seen_and_its_place_is_logged(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     async with Health(redis, SystemClock()) as health:
         await eventually(lambda: len(health._lags) > 0)
         assert health.loop_lag_s() < 0.5
-        time.sleep(1.4)  # noqa: ASYNC251 - this is the fault that is looked for
+        _block_the_loop()
         await eventually(lambda: "event_loop" in _red(health))
+    (told,) = [record for record in caplog.records if record.name == "showground.ops.stalls"]
+    assert "_block_the_loop" in told.getMessage()
+
+
+def _block_the_loop() -> None:
+    time.sleep(1.8)  # this is the fault that is looked for
