@@ -136,13 +136,21 @@ async def intake(redis: Redis, n: int, apps: Sequence[Installation], batch: int)
         for part in batches:
             await door.accept(part)
 
+    before = await redis_cpu(redis)
+    cpu = time.process_time()
     started = time.perf_counter()
     async with Runner(queue, nothing, host_id="bench"):
         await asyncio.gather(*(send() for _ in range(64 if batch == 1 else 4)))
         accepted = time.perf_counter() - started
         await drained(queue, ended, apps)
         handled = time.perf_counter() - started
-    return {"accepted/s": n / accepted, "accepted and handled/s": total / handled}
+        host_cpu = time.process_time() - cpu
+    return {
+        "accepted/s": n / accepted,
+        "accepted and handled/s": total / handled,
+        "host CPU µs each": host_cpu / n * 1e6,
+        "Redis CPU µs each": (await redis_cpu(redis) - before) / n * 1e6,
+    }
 
 
 Case = Callable[[Redis], Awaitable[dict[str, float]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -213,7 +213,7 @@ class Intake:
         by_base: dict[str, list[str]] = {}
         for event, digest in zip(events, hashes, strict=True):
             by_base.setdefault(self._seen(event.source), []).append(digest)
-        await asyncio.gather(*(look_up(base, digests) for base, digests in by_base.items()))
+        await _together([look_up(base, digests) for base, digests in by_base.items()])
         return answers
 
     async def _enqueue(self, fresh: Sequence[tuple[str, Event, bytes]]) -> dict[str, AcceptedEvent]:
@@ -265,8 +265,8 @@ class Intake:
         by_base: dict[str, list[tuple[str, msgspec.Raw]]] = {}
         for digest, answer in answers.items():
             by_base.setdefault(self._seen(answer.source), []).append((digest, packed(encode(answer))))
-        await asyncio.gather(
-            *(self._redis.run(_REMEMBER, [base], [REMEMBERED_S, encode(batch)]) for base, batch in by_base.items())
+        await _together(
+            [self._redis.run(_REMEMBER, [base], [REMEMBERED_S, encode(batch)]) for base, batch in by_base.items()]
         )
 
     def _seen(self, source: str) -> str:
@@ -278,6 +278,14 @@ class Intake:
             self._observe(
                 HostEvent(name="event", at_ms=self._clock.now_ms(), labels={"type": type_name}, value=float(n))
             )
+
+
+async def _together(calls: Sequence[Coroutine[Any, Any, Any]]) -> None:
+    """Await all; a single one, the usual case, without the price of a task."""
+    if len(calls) == 1:
+        await calls[0]
+    else:
+        await asyncio.gather(*calls)
 
 
 def _hash(source: str, event_id: str) -> str:

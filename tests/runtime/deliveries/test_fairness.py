@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+import pytest
+
 from showground.deliveries import Outcomes
+from showground.deliveries.scripts import TURN
 from showground.keys import InstallationId, installation_id
 from showground.model import Delivery
+from showground.redis.api import Arg, Reply, Script
 from showground.testing.waiting import eventually
 
 if TYPE_CHECKING:
@@ -52,3 +59,31 @@ async def test_installations_take_turns_whatever_the_length_of_their_queues(benc
     last = max(position for position, name in enumerate(order) if name != flood)
     # With five taking turns, 200 deliveries of the others are through after about 250 in all.
     assert last < 500, f"the others waited for {last - 200} deliveries of the flood"
+
+
+async def test_new_work_wakes_one_host_and_not_all(bench: Bench, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host that claimed last goes first; the others only look after it had its chance."""
+    turns: Counter[str] = Counter()
+    run = bench.redis.run
+
+    async def counting(script: Script, keys: Sequence[str], args: Sequence[Arg] = ()) -> Reply:
+        if script is TURN:
+            turns[str(args[3])] += 1
+        return await run(script, keys, args)
+
+    monkeypatch.setattr(bench.redis, "run", counting)
+    app = installation_id("app", "town")
+    async with AsyncExitStack() as exits:
+        outcomes = await exits.enter_async_context(Outcomes(bench.queue()))
+        queue = bench.queue(poll_s=30.0)
+        for n in range(5):
+            await exits.enter_async_context(bench.runner(bench.queue(poll_s=30.0), host=f"h{n}"))
+        for n in range(101):
+            if n == 1:
+                turns.clear()  # the first one decides who is steward
+            await queue.enqueue([make(f"d{n}")])
+            await outcomes.wait([(app, f"d{n}")], 5)
+    (steward, most), *others = turns.most_common()
+    assert most >= 100, steward
+    # With everybody woken each time, each of the other four would have turned a hundred times.
+    assert sum(count for _, count in others) < 200
