@@ -1,18 +1,14 @@
 """Install, upgrade, roll back, uninstall: each step durable before the next, each crash finished or undone.
 
-A change goes through these phases, written to the journal in the same atomic step as the record:
-
-* install, upgrade: *recorded* (the record stands) ▸ plugins' hooks ▸ *hooked* ▸ AppInstall or AppUpgrade is enqueued ▸ done.
-  A hook that fails undoes the record; a crash while *recorded* runs the hooks again, so hooks must be idempotent.
-* uninstall: *leaving* (no new events) ▸ AppUninstall is handled, or given up at its deadline ▸ *clearing* (the record is gone) ▸
-  plugins' hooks and the queue clean up ▸ done. Clean-up that fails is tried again later, with growing pauses.
+This module decides what may change and writes it to the journal, in the same atomic step as the record; `phases` does the rest,
+for a change of this host or for one that another host left behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -20,15 +16,14 @@ import msgspec
 
 from showground.apps.installations import Installations
 from showground.apps.journal import Journal
+from showground.apps.phases import EmitTo, LifecycleHooks, Phases, Surroundings
 from showground.apps.records import HISTORY, InstallationRecord, Lease, Step, StepKind, Veto
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId, installation_id
-from showground.model import AppVersion, HostEvent, Installation, Json
+from showground.model import AppVersion, HostEvent, Installation
 
 log = logging.getLogger("showground.apps.lifecycle")
-
-MAX_CLEANUP_TRIES = 10
 
 
 class Versions(Protocol):
@@ -36,27 +31,6 @@ class Versions(Protocol):
 
     async def get(self, app: str, version: str | None = None) -> AppVersion:
         """The stored version, or the newest; raises `not_found`."""
-        ...
-
-
-class LifecycleHooks(Protocol):
-    """The plugins' hooks, all of them together. Each is called at least once per change, so all are idempotent."""
-
-    async def installed(self, installation: Installation) -> None: ...
-
-    async def upgraded(self, installation: Installation, previous: Installation) -> None: ...
-
-    async def uninstalled(self, installation: Installation) -> None: ...
-
-
-class EmitTo(Protocol):
-    async def __call__(
-        self, installation: Installation, type: str, data: Mapping[str, Json], *, event_id: str, wait_s: float = 0.0
-    ) -> None:
-        """Enqueue one event for one installation if its app has a trigger for it; durable on return, deduped by *event_id*.
-
-        With *wait_s*, return when it has been handled, given up, or *wait_s* seconds have passed, whichever is first.
-        """
         ...
 
 
@@ -83,14 +57,21 @@ class Lifecycle:
         self._journal = journal
         self._versions = versions
         self._clock = clock
-        self._hooks = hooks
-        self._emit_to = emit_to
-        self._clear_deliveries = clear_deliveries
         self._veto = veto
-        self._observe = observe
-        self._hook_deadline_s = hook_deadline_s
-        self._uninstall_deadline_s = uninstall_deadline_s
-        self._recovery_pause_s = recovery_pause_s
+        self._phases = Phases(
+            installations,
+            journal,
+            clock,
+            Surroundings(
+                hooks,
+                emit_to,
+                clear_deliveries,
+                observe,
+                hook_deadline_s=hook_deadline_s,
+                uninstall_deadline_s=uninstall_deadline_s,
+                cleanup_pause_s=recovery_pause_s,
+            ),
+        )
 
     async def install(self, community: str, app: str, version: str | None = None, *, actor: str = "") -> Installation:
         """Install *app* (its newest version unless told otherwise), or bring an installation to that version.
@@ -146,7 +127,7 @@ class Lifecycle:
                 event_id=_event_id(lease),
             )
             await self._journal.advance(lease, step, msgspec.structs.replace(record, leaving=True))
-            await self._finish_uninstall(lease, step)
+            await self._phases.finish(lease, step)
 
     async def recover(self) -> int:
         """Finish or undo what hosts left in the middle; returns how many changes were taken over.
@@ -175,7 +156,7 @@ class Lifecycle:
         lease = await self._journal.acquire(key)
         if lease.step is not None:
             async with self._holding(lease):
-                await self._resume(lease, lease.step)
+                await self._phases.finish(lease, lease.step)
             lease = await self._journal.acquire(key)
         async with self._holding(lease):
             yield lease
@@ -207,16 +188,10 @@ class Lifecycle:
         log.warning("taking over an unfinished %s of %s", lease.step.kind, key)
         try:
             async with self._holding(lease):
-                await self._resume(lease, lease.step)
+                await self._phases.finish(lease, lease.step)
         except ShowgroundError as error:
             log.error("the unfinished %s of %s: %s", lease.step.kind, key, error)
         return 1
-
-    async def _resume(self, lease: Lease, step: Step) -> None:
-        if step.kind == "uninstall":
-            await self._finish_uninstall(lease, step)
-        else:
-            await self._finish_change(lease, step)
 
     async def _change(self, lease: Lease, wanted: AppVersion, actor: str, history: tuple[str, ...]) -> Installation:
         before = lease.record
@@ -251,107 +226,12 @@ class Lifecycle:
                 raise ShowgroundError("not_found", f"version {wanted.version} was replaced meanwhile", app)
         except ShowgroundError as error:
             if error.code == "not_found":
-                await self._undo(lease, step)
+                await self._phases.undo(lease, step)
             raise
-        await self._finish_change(lease, step)
+        await self._phases.finish(lease, step)
         return installation
 
-    async def _finish_change(self, lease: Lease, step: Step) -> None:
-        installation = step.installation
-        await self._installations.refresh()
-        if step.phase == "recorded":
-            try:
-                async with asyncio.timeout(self._hook_deadline_s):
-                    if step.before is None:
-                        await self._hooks.installed(installation)
-                    else:
-                        await self._hooks.upgraded(installation, step.before.installation)
-            except Exception as error:
-                await self._undo(lease, step)
-                raise _plugin_error(error, f"{step.kind} of {lease.id} was undone", self._hook_deadline_s) from error
-            step = msgspec.structs.replace(step, phase="hooked")
-            await self._journal.advance(lease, step)
-        event = "AppInstall" if step.kind == "install" else "AppUpgrade"
-        try:
-            await self._emit_to(installation, event, _payload(step), event_id=step.event_id)
-        except ShowgroundError as error:
-            # A full queue or an absent Redis passes, and recovery tries again; what is refused for good would be for ever.
-            if not error.kind.temporary:
-                await self._undo(lease, step)
-            raise
-        await self._journal.finish(lease)
-        self._tell(step)
-
-    async def _undo(self, lease: Lease, step: Step) -> None:
-        """Bring plugins and record back to before the change. Plugins see the reverse change, as far as they answer."""
-        try:
-            async with asyncio.timeout(self._hook_deadline_s):
-                if step.before is None:
-                    await self._hooks.uninstalled(step.installation)
-                else:
-                    await self._hooks.upgraded(step.before.installation, step.installation)
-        except Exception as error:
-            log.error("a plugin did not take back its part of the %s of %s: %s", step.kind, lease.id, error)
-        if step.before is None:
-            await self._journal.finish(lease, remove=True)
-            await self._clear_deliveries(lease.id)
-        else:
-            await self._journal.finish(lease, step.before)
-        await self._installations.refresh()
-
-    async def _finish_uninstall(self, lease: Lease, step: Step) -> None:
-        installation = step.installation
-        if step.phase == "leaving":
-            await self._installations.refresh()
-            try:
-                async with asyncio.timeout(self._uninstall_deadline_s + 5):
-                    await self._emit_to(
-                        installation,
-                        "AppUninstall",
-                        _payload(step),
-                        event_id=step.event_id,
-                        wait_s=self._uninstall_deadline_s,
-                    )
-            except Exception as error:
-                # An app must not be able to prevent its own removal, whatever it does with the event.
-                log.warning("AppUninstall of %s was given up: %s", lease.id, error)
-            step = msgspec.structs.replace(step, phase="clearing")
-            await self._journal.remove_record(lease, step)
-            await self._installations.refresh()
-            # Until each host knows, a host may still run the app, and the app may write what is cleared next.
-            await self._clock.sleep(1.5 * self._installations.poll_s)
-        try:
-            async with asyncio.timeout(self._hook_deadline_s):
-                await self._clear_deliveries(lease.id)
-                await self._hooks.uninstalled(installation)
-        except Exception as error:
-            failures = step.failures + 1
-            if failures >= MAX_CLEANUP_TRIES:
-                log.error("clean-up after %s is given up after %s tries: %s", lease.id, failures, error)
-                await self._journal.finish(lease)
-                return
-            await self._journal.advance(lease, msgspec.structs.replace(step, failures=failures))
-            await self._journal.give_back(lease, min(300.0, self._recovery_pause_s * 2 ** (failures - 1)))
-            raise _plugin_error(
-                error, f"{lease.id} is uninstalled; its clean-up will be repeated", self._hook_deadline_s
-            ) from error
-        await self._journal.finish(lease)
-        self._tell(step)
-
     # --- small decisions ---
-
-    def _tell(self, step: Step) -> None:
-        """The audit trail: one line in the host's log and one event for observers, when a change is done."""
-        installation = step.installation
-        log.info(
-            "%s of %s %s by %s is done",
-            step.kind,
-            installation.id,
-            installation.version.version,
-            step.actor or "an operator",
-        )
-        labels = {"app": installation.app, "kind": step.kind}
-        self._observe(HostEvent(name=f"app_{step.kind}", at_ms=self._clock.now_ms(), labels=labels))
 
     def _existing(self, lease: Lease) -> InstallationRecord:
         if lease.record is None:
@@ -379,22 +259,3 @@ class Lifecycle:
 def _event_id(lease: Lease) -> str:
     """Unique to this change, for ever: fences only grow, also over an uninstall and a new install."""
     return f"lifecycle:{lease.id}:{lease.fence}"
-
-
-def _payload(step: Step) -> dict[str, Json]:
-    """`subreddit` and `installer`, as Devvit's AppInstall and AppUpgrade carry them."""
-    community = step.installation.community
-    return {
-        "subreddit": {"id": f"t5_{community.lower()}", "name": community, "permalink": f"/r/{community}/"},
-        "installer": {"id": f"t2_{step.actor.lower()}" if step.actor else "", "name": step.actor},
-    }
-
-
-def _plugin_error(error: Exception, outcome: str, deadline_s: float) -> ShowgroundError:
-    if isinstance(error, TimeoutError):
-        return ShowgroundError("plugin_error", f"a plugin's hook took longer than {deadline_s:g} s: {outcome}")
-    if isinstance(error, ShowgroundError):
-        return ShowgroundError(
-            error.code, f"{error.message}: {outcome}", error.where, error.remedy, error.retry_after, error.details
-        )
-    return ShowgroundError("plugin_error", f"a plugin's hook failed ({error}): {outcome}")
