@@ -305,6 +305,15 @@ class Pages(Protocol):
         `/static/client.css`. Where the app fails, the HTML says so; raises `not_found` only."""
         ...
 
+    @property
+    def is_demo(self) -> bool:
+        """Whether anybody may sign in as a test member."""
+        ...
+
+    def ticket(self, community: str, member: Member) -> str:
+        """A viewer ticket for *member*, good for an hour, as a site's back end would make one. Demo mode only (`forbidden`)."""
+        ...
+
     def menu_items(
         self,
         community: str,

@@ -104,6 +104,10 @@ class Router(Protocol):
         """
         ...
 
+    def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
+        """Serve the files of *folder* in *package* (scripts, styles, pictures) under *prefix*; returns name → address."""
+        ...
+
     def on_drain(self, end: Callable[[], Awaitable[None]]) -> None:
         """Have *end* awaited when the host begins to stop, before it waits for running requests: for long-lived answers
         (WebSockets, event streams), which would otherwise be cut. It gets the host's drain time, then is cancelled."""

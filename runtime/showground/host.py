@@ -62,7 +62,6 @@ from showground.web.live import LiveEndpoints
 from showground.web.origins import Origins
 from showground.web.pages import PostPages
 from showground.web.server import WebServer
-from showground.web.static import StaticFiles
 
 log = logging.getLogger("showground.host")
 
@@ -184,7 +183,8 @@ class Host:
         )
         exits.push_async_callback(live.close)
         inbox = Inbox(redis, keys, host_id)
-        identity = Identity(plugins.provider(COMMUNITY), Tickets({"1": secret}, clock))
+        tickets = Tickets({"1": secret}, clock)
+        identity = Identity(plugins.provider(COMMUNITY), tickets)
         endpoints = LiveEndpoints(live, snapshots, inbox, identity, clock.monotonic)
         await exits.enter_async_context(inbox.open(endpoints.receive))
 
@@ -198,8 +198,8 @@ class Host:
         # the way in
         origins = Origins(settings.host.allowed_origins, settings.host.public_url)
         web = WebServer(tokens.check, origins, lambda: health.draining)
-        static = StaticFiles()
-        pages = PostPages(live, installations, dispatch, identity, origins, static)
+        static = web.files("/static", "showground", "static")
+        pages = PostPages(live, installations, dispatch, identity, origins, static, tickets, settings.host.demo)
         plugins.lend(PAGES, pages)
         for routes in (
             InvokeRoutes(dispatch),  # first, because paths are tried in this order and this one is the hottest
@@ -210,8 +210,8 @@ class Host:
             routes.register(web)
         event_routes(web, intake, catalogue)
         dead_letter_routes(web, DeadLetters(deliveries))
-        for more in (endpoints, pages, static):
-            more.routes(web)
+        endpoints.routes(web)
+        pages.routes(web)
         plugins.routes(web)
         web.on_drain(partial(live.drain, 1.0))
 

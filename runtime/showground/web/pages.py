@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -15,12 +15,12 @@ from showground.errors import ShowgroundError
 from showground.hookspecs import Router
 from showground.keys import InstallationId, installation_id
 from showground.model import MenuItemSpec
+from showground.ops.tickets import Tickets
 from showground.views.incoming import read_env
 from showground.views.live import LivePosts, Painted
 from showground.views.records import ViewerIdentity
 from showground.web.live import Identify
 from showground.web.origins import Origins
-from showground.web.static import StaticFiles
 
 Location = Literal["post", "comment", "subreddit"]
 HEIGHTS = {"regular": 320, "tall": 512}
@@ -36,13 +36,17 @@ class PostPages:
         dispatch: Dispatch,
         identify: Identify,
         origins: Origins,
-        static: StaticFiles,
+        static: Callable[[str], str],
+        tickets: Tickets,
+        is_demo: bool,
     ) -> None:
         self._live = live
         self._installations = installations
         self._dispatch = dispatch
         self._identify = identify
         self._static = static
+        self._tickets = tickets
+        self.is_demo = is_demo
         ancestors = " ".join(["'self'", *sorted(origins.allowed)])
         self._page_headers = _policy("'self'")
         self._embed_headers = _policy(ancestors)
@@ -53,6 +57,11 @@ class PostPages:
 
     def headers(self) -> Mapping[str, str]:
         return self._page_headers
+
+    def ticket(self, community: str, member: Member) -> str:
+        if not self.is_demo:
+            raise ShowgroundError("forbidden", "tickets are made by the site's own back end", "ticket")
+        return self._tickets.sign(community, member.id, member.name, is_moderator=member.is_moderator, ttl_s=3600)
 
     # --- live posts ---
 
@@ -75,8 +84,8 @@ class PostPages:
         page = (
             f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Live post</title>'
-            f'<link rel="stylesheet" href="{self._static.url("client.css")}">'
-            f'<script type="module" src="{self._static.url("client.js")}"></script></head>'
+            f'<link rel="stylesheet" href="{self._static("client.css")}">'
+            f'<script type="module" src="{self._static("client.js")}"></script></head>'
             f'<body class="sg-embed">{fragment}</body></html>'
         )
         return web.Response(text=page, content_type="text/html", headers=dict(self._embed_headers))

@@ -13,6 +13,7 @@ from showground.errors import ShowgroundError
 from showground.web.auth import Handler, TokenCheck, guarded
 from showground.web.errors import error_response, errors
 from showground.web.origins import Origins
+from showground.web.static import StaticFiles
 
 log = logging.getLogger("showground.web")
 
@@ -48,6 +49,11 @@ class WebServer:
         served: Handler = handler if scope is None else guarded(handler, scope, self._check)
         always = path in ALWAYS_ANSWERED
         self._app.router.add_route(method, path, served if always else self._unless_draining(served))
+
+    def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
+        files = StaticFiles(package, folder, prefix)
+        files.routes(self)
+        return files.url
 
     def on_drain(self, end: Callable[[], Awaitable[None]]) -> None:
         self._ends.append(end)

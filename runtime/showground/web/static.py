@@ -23,7 +23,7 @@ TYPES = {
 class StaticFiles:
     """All files are read at start: they are few and small, and a path that is not among them cannot lead anywhere."""
 
-    def __init__(self, package: str = "showground", folder: str = "static", prefix: str = "/static") -> None:
+    def __init__(self, package: str, folder: str, prefix: str) -> None:
         self._prefix = prefix
         self._files: dict[str, tuple[bytes, str, str]] = {}
         for name, file in _walk(resources.files(package) / folder, ""):
