@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ class BenchRouter:
 
     def __call__(self, method: str, path: str, handler: Any, scope: str | None) -> None:
         self._app.router.add_route(method, path, handler)
+
+    def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
+        raise NotImplementedError
 
     def on_drain(self, end: Any) -> None:
         pass

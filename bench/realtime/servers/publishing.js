@@ -2,7 +2,7 @@
 "use strict";
 const fs = require("fs");
 const readline = require("readline");
-const WINDOW = 4; // turns under way at most
+const WINDOW = 64; // turns under way at most
 
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 const turn = () => new Promise((done) => setImmediate(done));

@@ -157,11 +157,11 @@ class Feed:
 
     async def _open(self) -> None:
         """Listen first and look second, so that nothing falls between."""
-        self._seen = None
+        self._seen, self._doubted = None, False
         await self._hub.log.listen(self._channel)
         page = await self._hub.log.read(self._channel, None, 0)
         self._position = page.position
-        if self._seen is not None and is_after(self._seen, page.position):
+        if self._doubted or (self._seen is not None and is_after(self._seen, page.position)):
             self.doubt()
 
     async def _close(self) -> None:
@@ -222,20 +222,22 @@ class Feed:
         try:
             while self._doubted and self._position is not None:
                 self._doubted = False
+                since = self._position
                 try:
-                    page = await self._hub.read(self._channel, self._position)
+                    page = await self._hub.read(self._channel, since)
                 except ShowgroundError as error:
                     log.warning("channel %s: history could not be read, trying again: %s", self._channel, error)
                     self._doubted = True
                     await self._hub.clock.sleep(RETRY_S)
                     continue
-                self._settle(page)
+                if self._position is since:
+                    self._settle(page)
+                else:  # closed meanwhile, and perhaps opened again at another point
+                    self._doubted = True
         finally:
             self._repairing = False
 
     def _settle(self, page: Page) -> None:
-        if self._position is None:  # closed meanwhile
-            return
         if page.continuous:
             for message in page.messages:
                 self._position = message.position
@@ -244,7 +246,7 @@ class Feed:
             self._position = page.position
             for member in tuple(self._members):
                 member.gap()
-        if self._seen is not None and is_after(self._seen, self._position):
+        if self._seen is not None and is_after(self._seen, self.position):
             self._doubted = True
         self._seen = None
 
@@ -276,6 +278,9 @@ class Hub:
         if feed is None:
             feed = self._feeds[channel] = Feed(self, channel)
         return await feed.join(deliver, since, on_gap)
+
+    def listens_to(self, channel: ChannelId) -> bool:
+        return channel in self._feeds
 
     async def read(self, channel: ChannelId, since: Position) -> Page:
         """All of the history after *since*, in as many reads as that takes when another host keeps more than this one."""

@@ -59,6 +59,9 @@ class SmallRouter:
         self.scopes[method, path] = scope
         self._app.router.add_route(method, path, handler)
 
+    def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
+        raise AssertionError("the realtime plugin has no files")
+
     def on_drain(self, end: Callable[[], Awaitable[None]]) -> None:
         self.drains.append(end)
 
