@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
@@ -10,13 +11,15 @@ from aiohttp import web
 from showground.deliveries.dead_letters import DeadLetters
 from showground.deliveries.records import DeadLetter
 from showground.errors import ShowgroundError
-from showground.hookspecs import Router
 from showground.keys import InstallationId, installation_id
+
+Route = Callable[[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]], str | None], None]
+"""`hookspecs.Router`, as far as plain requests need it: (method, path, handler, scope)."""
 
 PATH = "/api/v1/communities/{community}/apps/{app}/dead-letters"
 
 
-def dead_letter_routes(router: Router, letters: DeadLetters) -> None:
+def dead_letter_routes(router: Route, letters: DeadLetters) -> None:
     """List, show, redrive and purge, one or all. Whoever may read may list; payloads, redriving and purging need `admin`."""
 
     async def many(request: web.Request) -> web.Response:

@@ -2,7 +2,8 @@
 
 from showground.events.catalogue import Catalogue, EventType
 from showground.events.cloudevents import Event, parse
-from showground.events.intake import Accepted, AcceptedDelivery, AcceptedEvent, Intake, Subscribers
+from showground.events.fanout import AcceptedDelivery, AcceptedEvent, Subscribers
+from showground.events.intake import Accepted, Intake
 
 __all__ = [
     "Accepted",

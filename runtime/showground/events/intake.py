@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from showground.clock import Clock
-from showground.deliveries import Offered, Outcomes, RedisDeliveries
+from showground.deliveries import Outcomes, RedisDeliveries
 from showground.deliveries.outcomes import MAX_WAITING
-from showground.deliveries.records import encode, packed
 from showground.errors import Problem, ShowgroundError
 from showground.events.catalogue import Catalogue
 from showground.events.cloudevents import MAX_DATA_BYTES, MAX_PROBLEMS, Event
+from showground.events.fanout import AcceptedEvent, Fanout, Subscribers, delivery_of, event_hash
+from showground.events.rounds import Rounds
 from showground.keys import COMMUNITY_NAME, InstallationId, KeySpace
-from showground.model import Delivery, Frozen, HostEvent, Installation, Json, Outcome
-from showground.redis.api import Script
+from showground.model import Frozen, HostEvent, Installation, Json, Outcome
 
-REMEMBERED_S = 24 * 60 * 60
-"""How long `(source, id)` dedupes."""
 HOST_SOURCE = "showground"
 """The source of events that the host makes itself, such as AppInstall."""
 
-_REMEMBER = Script(
-    """
-for _, entry in ipairs(cmsgpack.unpack(ARGV[2])) do
-  redis.call('SET', KEYS[1] .. ':' .. entry[1], entry[2], 'EX', ARGV[1])
-end
-"""
-)
-
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-
-
-class Subscribers(Protocol):
-    """`showground.apps.installations.Installations`, as far as the intake needs it."""
-
-    def subscribers(self, community: str, event: str) -> Sequence[Installation]: ...
-
-
-class AcceptedDelivery(Frozen, frozen=True, kw_only=True, array_like=True):
-    installation: InstallationId
-    dead: bool = False
-    """Its backlog was full, so the delivery lies among its dead letters, where it can be redriven."""
-
-
-class AcceptedEvent(Frozen, frozen=True, kw_only=True, array_like=True):
-    """What became of one event. The same for every repeat within 24 h."""
-
-    id: str
-    source: str
-    type: str
-    community: str
-    delivery: str
-    """The id of its deliveries: the same for all installations, which have an id space each."""
-    deliveries: Sequence[AcceptedDelivery]
-
-
-_decode_accepted = msgspec.msgpack.Decoder(AcceptedEvent).decode
 
 
 class Accepted(Frozen, frozen=True, kw_only=True):
@@ -71,7 +32,7 @@ class Accepted(Frozen, frozen=True, kw_only=True):
 
 
 class Intake:
-    """The one door for events. A batch of any size takes three round trips to Redis, each to all shards at once."""
+    """The one door for events."""
 
     def __init__(
         self,
@@ -84,12 +45,10 @@ class Intake:
         outcomes: Outcomes | None = None,
     ) -> None:
         self._deliveries = deliveries
-        self._redis = deliveries.redis
         self._catalogue = catalogue
-        self._subscribers = subscribers
-        self._keys = keys
         self._clock = clock
-        self._observe = observe
+        self._fanout = Fanout(deliveries, subscribers, keys, clock, observe)
+        self._rounds = Rounds(self._fanout)
         self._outcomes = outcomes
 
     async def accept(self, events: Sequence[Event]) -> Accepted:
@@ -103,15 +62,20 @@ class Intake:
         events; `store_unavailable`. Then some of the events may have been enqueued: send the same again, nothing doubles.
         """
         payloads = self._check(events)
-        hashes = [_hash(event.source, event.id) for event in events]
-        answers = await self._remembered(events, hashes)
-        fresh: dict[str, int] = {}
-        for n, digest in enumerate(hashes):
-            if digest not in answers:
-                fresh.setdefault(digest, n)
-        if fresh:
-            accepted = await self._enqueue([(digest, events[n], payloads[n]) for digest, n in fresh.items()])
-            answers.update(accepted)
+        hashes = [event_hash(event.source, event.id) for event in events]
+        answers = await self._rounds.settle(list(zip(hashes, events, payloads, strict=True)))
+        refused = [event for digest, event in zip(hashes, events, strict=True) if digest not in answers]
+        if refused:
+            raise ShowgroundError(
+                "overloaded",
+                f"the backlogs of all installations that listen are full for {len(refused)} of the events",
+                "events",
+                "Send the same again later; what was accepted is not delivered twice.",
+                retry_after=5.0,
+                details=[
+                    Problem(event.where.rstrip(".") or "event", "nobody took it") for event in refused[:MAX_PROBLEMS]
+                ],
+            )
         return Accepted(events=[answers[digest] for digest in hashes])
 
     async def wait(self, accepted: Accepted, timeout_s: float) -> Mapping[tuple[InstallationId, str], Outcome | None]:
@@ -155,9 +119,9 @@ class Intake:
         if installation.version.registration.trigger(type) is None:
             return
         payload = self._bounded(_encode({**data, "type": type}))
-        delivery = _delivery(_hash(HOST_SOURCE, event_id), installation, type, payload, self._clock)
+        delivery = delivery_of(event_hash(HOST_SOURCE, event_id), installation, type, payload, self._clock)
         await self._deliveries.enqueue([delivery])
-        self._count(type, 1)
+        self._fanout.count(type, 1)
         if wait_s > 0 and self._outcomes is not None:
             await self._outcomes.wait([(installation.id, delivery.id)], wait_s)
 
@@ -201,115 +165,6 @@ class Intake:
                 details=problems[:MAX_PROBLEMS],
             )
 
-    async def _remembered(self, events: Sequence[Event], hashes: Sequence[str]) -> dict[str, AcceptedEvent]:
-        answers: dict[str, AcceptedEvent] = {}
-
-        async def look_up(base: str, digests: Sequence[str]) -> None:
-            replies = await self._redis.call("MGET", *(f"{base}:{digest}" for digest in digests))
-            for digest, reply in zip(digests, replies, strict=True):
-                if reply is not None:
-                    answers[digest] = _decode_accepted(reply)
-
-        by_base: dict[str, list[str]] = {}
-        for event, digest in zip(events, hashes, strict=True):
-            by_base.setdefault(self._seen(event.source), []).append(digest)
-        await _together([look_up(base, digests) for base, digests in by_base.items()])
-        return answers
-
-    async def _enqueue(self, fresh: Sequence[tuple[str, Event, bytes]]) -> dict[str, AcceptedEvent]:
-        deliveries: list[Delivery] = []
-        spans: list[tuple[int, int]] = []
-        for digest, event, payload in fresh:
-            start = len(deliveries)
-            deliveries.extend(
-                _delivery(digest, installation, event.type, payload, self._clock)
-                for installation in self._subscribers.subscribers(event.community, event.type)
-            )
-            spans.append((start, len(deliveries)))
-        offered = await self._deliveries.offer(deliveries) if deliveries else []
-        answers: dict[str, AcceptedEvent] = {}
-        refused: list[Event] = []
-        overflow: list[tuple[Delivery, ShowgroundError]] = []
-        for (digest, event, _), (start, end) in zip(fresh, spans, strict=True):
-            if end > start and all(answer == "overloaded" for answer in offered[start:end]):
-                refused.append(event)
-                continue
-            parts = [_part(deliveries[n], offered[n], overflow) for n in range(start, end)]
-            answers[digest] = AcceptedEvent(
-                id=event.id,
-                source=event.source,
-                type=event.type,
-                community=event.community,
-                delivery=_delivery_id(digest),
-                deliveries=parts,
-            )
-        if overflow:
-            await self._deliveries.bury(overflow)
-        await self._remember(answers)
-        for type_name in {event.type for _, event, _ in fresh}:
-            self._count(type_name, sum(answer.type == type_name for answer in answers.values()))
-        if refused:
-            raise ShowgroundError(
-                "overloaded",
-                f"the backlogs of all installations that listen are full for {len(refused)} of the events",
-                "events",
-                "Send the same again later; what was accepted is not delivered twice.",
-                retry_after=5.0,
-                details=[
-                    Problem(event.where.rstrip(".") or "event", "nobody took it") for event in refused[:MAX_PROBLEMS]
-                ],
-            )
-        return answers
-
-    async def _remember(self, answers: Mapping[str, AcceptedEvent]) -> None:
-        by_base: dict[str, list[tuple[str, msgspec.Raw]]] = {}
-        for digest, answer in answers.items():
-            by_base.setdefault(self._seen(answer.source), []).append((digest, packed(encode(answer))))
-        await _together(
-            [self._redis.run(_REMEMBER, [base], [REMEMBERED_S, encode(batch)]) for base, batch in by_base.items()]
-        )
-
-    def _seen(self, source: str) -> str:
-        """Base of the keys that remember the events of *source*: on one shard, so that a batch of them is one command."""
-        return self._keys.shard(self._keys.shard_of(source), "event")
-
-    def _count(self, type_name: str, n: int) -> None:
-        if n:
-            self._observe(
-                HostEvent(name="event", at_ms=self._clock.now_ms(), labels={"type": type_name}, value=float(n))
-            )
-
-
-async def _together(calls: Sequence[Coroutine[Any, Any, Any]]) -> None:
-    """Await all; a single one, the usual case, without the price of a task."""
-    if len(calls) == 1:
-        await calls[0]
-    else:
-        await asyncio.gather(*calls)
-
-
-def _hash(source: str, event_id: str) -> str:
-    """One name for `(source, id)`, of bounded length; NUL can be in neither."""
-    return hashlib.blake2b(f"{source}\0{event_id}".encode(), digest_size=16).hexdigest()
-
-
-def _delivery_id(digest: str) -> str:
-    return f"event-{digest}"
-
-
-def _delivery(digest: str, installation: Installation, event: str, payload: bytes, clock: Clock) -> Delivery:
-    trigger = installation.version.registration.trigger(event)
-    return Delivery(
-        id=_delivery_id(digest),
-        installation=installation.id,
-        kind="trigger",
-        name=event,
-        payload=payload,
-        timeout_s=trigger.timeout_s if trigger else None,
-        max_attempts=trigger.max_attempts if trigger else None,
-        created_at_ms=clock.now_ms(),
-    )
-
 
 def _payload(event: Event, data: dict[str, Any]) -> bytes:
     """*data* with `type`, as Devvit's handlers get it. The sender's bytes pass through unless they have a `type` of their own."""
@@ -318,13 +173,3 @@ def _payload(event: Event, data: dict[str, Any]) -> bytes:
     body = event.data.strip()
     comma = b"," if data else b""
     return b'{"type":' + _encode(event.type) + comma + body[1:]
-
-
-def _part(delivery: Delivery, answer: Offered, overflow: list[tuple[Delivery, ShowgroundError]]) -> AcceptedDelivery:
-    if answer != "overloaded":
-        return AcceptedDelivery(installation=delivery.installation)
-    error = ShowgroundError(
-        "overloaded", "the backlog of this installation was full", delivery.name, "Redrive it later."
-    )
-    overflow.append((delivery, error))
-    return AcceptedDelivery(installation=delivery.installation, dead=True)

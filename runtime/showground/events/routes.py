@@ -8,11 +8,12 @@ import msgspec
 from aiohttp import web
 
 from showground.deliveries.outcomes import MAX_WAIT_S
+from showground.deliveries.routes import Route
 from showground.errors import ShowgroundError
 from showground.events.catalogue import Catalogue
 from showground.events.cloudevents import parse
-from showground.events.intake import Accepted, AcceptedEvent, Intake
-from showground.hookspecs import Router
+from showground.events.fanout import AcceptedEvent
+from showground.events.intake import Accepted, Intake
 from showground.keys import InstallationId
 from showground.model import Json, Outcome
 
@@ -21,7 +22,7 @@ Authorize = Callable[[web.Request, Collection[str]], Awaitable[None]]
 Ended = Mapping[tuple[InstallationId, str], Outcome | None]
 
 
-def event_routes(router: Router, intake: Intake, catalogue: Catalogue, authorize: Authorize | None = None) -> None:
+def event_routes(router: Route, intake: Intake, catalogue: Catalogue, authorize: Authorize | None = None) -> None:
     """`POST /api/v1/events` and `GET /api/v1/event-types`."""
 
     async def post(request: web.Request) -> web.Response:

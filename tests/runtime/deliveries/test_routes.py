@@ -33,12 +33,6 @@ class Routes:
         self.scopes[method, path] = scope
         self.app.router.add_route(method, path, handler)
 
-    def on_drain(self, end: Callable[[], Awaitable[None]]) -> None:
-        raise AssertionError("nothing here lives long")
-
-    def origin_allowed(self, request: web.Request) -> bool:
-        return True
-
 
 async def test_letters_are_listed_shown_redriven_and_purged(bench: Bench, make: Make, wait: Wait) -> None:
     queue = bench.queue(max_attempts=1)

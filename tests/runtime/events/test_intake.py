@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 from showground.deliveries import DeadLetters, Runner
 from showground.errors import ShowgroundError
-from showground.events import Event
+from showground.events import Accepted, Event
 from showground.model import Delivery, TriggerSpec
 
 if TYPE_CHECKING:
@@ -136,3 +137,35 @@ async def test_a_plugin_may_emit_what_the_catalogue_knows(town: Town) -> None:
     assert caught.value.details[0].where == "data.order"
     with pytest.raises(ShowgroundError, match="262144 are allowed"):
         await town.intake.emit("town", "com.example.OrderPaid", {"order": 1, "x": "y" * 300_000})
+
+
+async def test_callers_at_the_same_time_share_round_trips_but_not_errors(town: Town) -> None:
+    town.install("one", "PostCreate")
+    full = town.install("full", "PostDelete")
+    await town.queue.enqueue(
+        [
+            Delivery(id=f"d{n}", installation=full.id, kind="trigger", name="PostDelete", payload=b"{}")
+            for n in range(500)
+        ]
+    )
+    before = await _commands(town)
+    calls = [town.intake.accept([event(str(n))]) for n in range(64)]
+    calls.append(town.intake.accept([event("x", "PostDelete", b'{"postId": "t3_1"}')]))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    spent = await _commands(town) - before
+    assert [r.events[0].id for r in results[:64] if isinstance(r, Accepted)] == [str(n) for n in range(64)]
+    assert isinstance(results[64], ShowgroundError)
+    assert results[64].code == "overloaded"
+    assert await town.backlog() == 564
+    assert spent <= 100, "a script for all of them, and what it calls for each"
+
+
+async def test_a_caller_that_gives_up_takes_nothing_from_the_others(town: Town) -> None:
+    town.install("one", "PostCreate")
+    leaving = asyncio.ensure_future(town.intake.accept([event("1")]))
+    staying = asyncio.ensure_future(town.intake.accept([event("2")]))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert (await staying).events[0].id == "2"
+    with pytest.raises(asyncio.CancelledError):
+        await leaving

@@ -48,12 +48,6 @@ class Routes:
     ) -> None:
         self.app.router.add_route(method, path, handler)
 
-    def on_drain(self, end: Callable[[], Awaitable[None]]) -> None:
-        raise AssertionError("nothing here lives long")
-
-    def origin_allowed(self, request: web.Request) -> bool:
-        return True
-
 
 @pytest.fixture
 async def client(town: Town) -> AsyncIterator[Client]:
