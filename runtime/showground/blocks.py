@@ -16,6 +16,7 @@ __all__ = [
     "Child",
     "Component",
     "Element",
+    "Press",
     "avatar",
     "blocks",
     "button",

@@ -183,7 +183,7 @@ class Render:
             attrs = {**attrs, "press": path} if key is None else {"k": key, **attrs, "press": path}
             data = element.data
             if data is not NO_DATA:
-                data = attrs["data"] = json_value(data, f"{element.block}(data=…)")
+                data = json_value(data, f"{element.block}(data=…)")
             actions[path] = Action(press, data)
         elif key is not None:
             attrs = {"k": key, **attrs}
