@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from showground.capabilities import COMMUNITY
-from showground.hookspecs import Extend, Offer, Providers, Services, hookimpl
+from showground.capabilities import COMMUNITY, PAGES
+from showground.hookspecs import Extend, Offer, Providers, Router, Services, hookimpl
 from showground.model import AppVersion, Invocation
 from showground_community.api import RedditApi
 from showground_community.forum import Forum
+from showground_community.pages import CommunityPages
 from showground_community.sessions import Sessions
 from showground_community.store import PERMANENT, Store
 
@@ -34,3 +35,10 @@ def context(invocation: Invocation, app: AppVersion, extend: Extend, providers: 
     forum = providers(COMMUNITY)
     if isinstance(forum, Forum):
         extend("reddit", RedditApi(forum, invocation, app).methods(), needs="reddit")
+
+
+@hookimpl
+def routes(router: Router, providers: Providers) -> None:
+    forum = providers(COMMUNITY)
+    if isinstance(forum, Forum):
+        CommunityPages(forum, providers(PAGES), forum.clock).register(router)

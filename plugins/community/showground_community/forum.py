@@ -29,7 +29,7 @@ class Forum:
     def __init__(self, store: Store, sessions: Sessions, clock: Clock, emit: Emit) -> None:
         self.store = store
         self.sessions = sessions
-        self._clock = clock
+        self.clock = clock
         self._emit = emit
 
     # --- the seam that the host sees ---
@@ -54,7 +54,7 @@ class Forum:
 
     async def join(self, name: str) -> User:
         """The user called *name*, made when there is none."""
-        user = User(id=new_id("t2"), name=name, created_at_ms=self._clock.now_ms())
+        user = User(id=new_id("t2"), name=name, created_at_ms=self.clock.now_ms())
         return await self.store.add_user(user)
 
     async def app_account(self, installation: InstallationId) -> User:
@@ -64,7 +64,7 @@ class Forum:
         if known is not None:
             return known
         return await self.store.add_user(
-            User(id=new_id("t2"), name=app, created_at_ms=self._clock.now_ms(), is_app=True)
+            User(id=new_id("t2"), name=app, created_at_ms=self.clock.now_ms(), is_app=True)
         )
 
     async def _author(self, user_id: str) -> User:
@@ -101,7 +101,7 @@ class Forum:
             title=title.strip(),
             author_id=author.id,
             author_name=author.name,
-            created_at_ms=self._clock.now_ms(),
+            created_at_ms=self.clock.now_ms(),
             body=body,
             url=url,
             installation=installation,
@@ -115,6 +115,12 @@ class Forum:
         await self._tell(community, "PostCreate", told, post.id)
         return post
 
+    async def first_live_post(self, installation: InstallationId) -> str | None:
+        """The oldest of the newest 100 posts of the community that is this app's; None when it has none."""
+        _, community = split_installation(installation)
+        own = [p.id for p in await self.store.posts(community, 100) if p.installation == installation and not p.deleted]
+        return own[-1] if own else None
+
     async def submit_live_post(
         self, community: str, installation: InstallationId, title: str, data: bytes = b"null", post_type: str = ""
     ) -> str:
@@ -127,7 +133,7 @@ class Forum:
 
     async def edit_post(self, post_id: str, body: str) -> Post:
         _bounded("text", body, BODY_CHARS)
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         before, after = await self.store.change_post(post_id, body=body, edited_at_ms=now)
         await self._tell_of_post("PostUpdate", after, f"{post_id}@{now}", previousBody=before.body)
         return after
@@ -137,7 +143,7 @@ class Forum:
         before, after = await self.store.change_post(post_id, deleted=True, body="", title="[deleted]")
         if before.deleted:
             return
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         told: dict[str, Any] = {
             "postId": post_id, "deletedAt": now, "createdAt": before.created_at_ms, "source": source, "reason": 0,
             "author": {"id": before.author_id, "name": before.author_name}, "subreddit": place(after.community),
@@ -148,7 +154,7 @@ class Forum:
 
     async def set_post_flair(self, post_id: str, flair: Flair | None) -> Post:
         _, after = await self.store.change_post(post_id, flair=flair)
-        await self._tell_of_post("PostFlairUpdate", after, f"{post_id}@{self._clock.now_ms()}")
+        await self._tell_of_post("PostFlairUpdate", after, f"{post_id}@{self.clock.now_ms()}")
         return after
 
     async def mark_post(self, post_id: str, mark: str, on: bool) -> Post:
@@ -156,7 +162,7 @@ class Forum:
         before, after = await self.store.change_post(post_id, **{mark: on})
         if getattr(before, mark) != on:
             event, name = {"nsfw": ("PostNsfwUpdate", "isNsfw"), "spoiler": ("PostSpoilerUpdate", "isSpoiler")}[mark]
-            await self._tell_of_post(event, after, f"{post_id}@{self._clock.now_ms()}", **{name: on})
+            await self._tell_of_post(event, after, f"{post_id}@{self.clock.now_ms()}", **{name: on})
         return after
 
     async def moderate(self, thing_id: str, actor_id: str, action: str) -> None:
@@ -185,7 +191,7 @@ class Forum:
 
     async def report(self, thing_id: str, reason: str) -> None:
         _bounded("reason", reason, 300, needed=True)
-        event_id = f"{thing_id}@{self._clock.now_ms()}"
+        event_id = f"{thing_id}@{self.clock.now_ms()}"
         if thing_id.startswith("t1_"):
             known = await self.comment(thing_id)
             _, comment = await self.store.change_comment(known.post_id, thing_id, num_reports=known.num_reports + 1)
@@ -225,7 +231,7 @@ class Forum:
             body=body,
             author_id=author.id,
             author_name=author.name,
-            created_at_ms=self._clock.now_ms(),
+            created_at_ms=self.clock.now_ms(),
         )
         await self.store.add_comment(comment)
         told = {
@@ -237,7 +243,7 @@ class Forum:
 
     async def edit_comment(self, comment_id: str, body: str) -> Comment:
         _bounded("text", body, COMMENT_CHARS, needed=True)
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         before, after = await self.store.change_comment(post_of(comment_id), comment_id, body=body, edited_at_ms=now)
         post = await self.store.post(after.post_id)
         told: dict[str, Any] = {
@@ -253,7 +259,7 @@ class Forum:
         if before.deleted:
             return
         told: dict[str, Any] = {
-            "commentId": comment_id, "postId": after.post_id, "parentId": after.parent_id, "deletedAt": self._clock.now_ms(),
+            "commentId": comment_id, "postId": after.post_id, "parentId": after.parent_id, "deletedAt": self.clock.now_ms(),
             "createdAt": before.created_at_ms, "source": source, "reason": 0,
             "author": {"id": before.author_id, "name": before.author_name}, "subreddit": place(after.community),
         }  # fmt: skip
@@ -273,7 +279,7 @@ class Forum:
     async def _moderated(
         self, community: str, actor_id: str, action: str, post: Post | None = None, comment: Comment | None = None
     ) -> None:
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         moderator = await self.store.user(actor_id)
         thing = post or comment
         told: dict[str, Any] = {

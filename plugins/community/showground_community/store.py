@@ -17,7 +17,7 @@ from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Redis, Script
 from showground_community.records import Comment, Flair, Post, User
 
-PERMANENT = ("thread", "thread:*", "forum:*", "forum-users", "forum-names", "forum-posts")
+PERMANENT = ("thread", "thread:*", "forum:*", "forum-users", "forum-names", "forum-communities")
 
 PAGE = 100
 COMMENTS_PER_POST = 5000
@@ -60,12 +60,19 @@ class Store:
     def _forum(self, community: str, *parts: str) -> str:
         return self._keys.of(InstallationId(f"~{community}"), "forum", *parts)
 
+    async def communities(self) -> list[str]:
+        """Those that have or had a post, by name."""
+        return sorted(
+            name.decode() for name in await self._redis.call("SMEMBERS", self._keys.host("forum-communities"))
+        )
+
     # --- posts ---
 
     async def add_post(self, post: Post) -> None:
         """The record first, then the index: a crash between them leaves a post that only its link finds."""
         await self._redis.call("SET", self._thread(post.id), _encode(post))
         await self._redis.call("ZADD", self._forum(post.community, "posts"), post.created_at_ms, post.id)
+        await self._redis.call("SADD", self._keys.host("forum-communities"), post.community)
 
     async def post(self, post_id: str) -> Post | None:
         raw = await self._redis.call("GET", self._thread(post_id))

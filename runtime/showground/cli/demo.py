@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import click
 
 from showground.bundle.manifest import FILE
+from showground.capabilities import COMMUNITY as COMMUNITY_KEY
 from showground.errors import ShowgroundError
 from showground.host import Host
+from showground.keys import InstallationId, installation_id
+from showground.model import AppVersion
 
 COMMUNITY = "playground"
 
@@ -24,7 +28,26 @@ async def prepare(host: Host, folder: Path) -> None:
             click.echo(f"  {bundle.name}: {error}", err=True)
         else:
             click.echo(f"  {bundle.name}: {version.app} {version.version} is installed in {COMMUNITY}", err=True)
+            await _offer_post(host, version)
     click.echo(NEXT.format(url=host.url, community=COMMUNITY), err=True)
+
+
+@runtime_checkable
+class TakesPosts(Protocol):
+    """A community in which the demo can make posts; the built-in one is."""
+
+    async def first_live_post(self, installation: InstallationId) -> str | None: ...
+
+    async def submit_live_post(self, community: str, installation: InstallationId, title: str) -> str: ...
+
+
+async def _offer_post(host: Host, version: AppVersion) -> None:
+    """One post of each app that has a post type, made at the first start and kept from then on."""
+    forum = host.plugins.provider(COMMUNITY_KEY)
+    installation = installation_id(version.app, COMMUNITY)
+    if isinstance(forum, TakesPosts) and version.registration.post_types:
+        if await forum.first_live_post(installation) is None:
+            await forum.submit_live_post(COMMUNITY, installation, version.app.replace("-", " ").title())
 
 
 def _bundles(folder: Path) -> list[Path]:

@@ -1,0 +1,49 @@
+// Menu items of apps, and flair colours. Everything else on these pages works without a script.
+
+const token = document.body.dataset.formToken;
+
+async function ask(path, body) {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Form-Token": token },
+    body: JSON.stringify(body),
+  });
+  const answer = await response.json();
+  return response.ok ? answer.effects ?? [] : [{ type: "error", message: answer.error?.message ?? "That did not work." }];
+}
+
+async function show(effects, app, community) {
+  const { showEffects } = await import("/static/client.js");
+  showEffects(effects, {
+    onSubmit: async (form, values) => show(await ask(`/c/${community}/form`, { app, form, values }), app, community),
+  });
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-menu]");
+  if (!button || button.getAttribute("aria-busy") === "true") return;
+  const { app, item, location, target, community } = button.dataset;
+  button.setAttribute("aria-busy", "true");
+  try {
+    const effects = await ask(`/c/${community}/menu`, { app, item, location, target });
+    button.closest("details").open = false;
+    await show(effects, app, community);
+  } catch {
+    await show([{ type: "error", message: "The host could not be reached." }], app, community);
+  } finally {
+    button.removeAttribute("aria-busy");
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const open = document.querySelector("details.menu[open]");
+  if (open) {
+    open.open = false;
+    open.querySelector("summary").focus();
+  }
+});
+
+for (const flair of document.querySelectorAll(".flair[data-color]")) {
+  if (/^#[0-9a-f]{3,8}$/i.test(flair.dataset.color)) flair.style.borderInlineStart = `4px solid ${flair.dataset.color}`;
+}
