@@ -131,7 +131,7 @@ def limit_resources(limits: Limits, own_user: bool) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, FILE_BYTES),
         (resource.RLIMIT_NOFILE, limits.open_files),
-        (resource.RLIMIT_NPROC, limits.processes + (0 if own_user else processes_now())),
+        (resource.RLIMIT_NPROC, limits.processes + (0 if own_user else processes_now() - 1)),
     ):
         _, ceiling = resource.getrlimit(what)
         if ceiling != resource.RLIM_INFINITY:
