@@ -13,6 +13,7 @@ from showground.errors import ShowgroundError
 from showground.testing.posts import Stage
 from showground.ui.attributes import ATTRIBUTES
 from showground.ui.names import icons
+from showground.ui.preview import preview_tree
 
 
 async def drawn(element: Any, **options: Any) -> Any:
@@ -195,3 +196,19 @@ def test_every_attribute_is_documented() -> None:
 async def test_text_is_data_on_the_wire_and_never_markup() -> None:
     tree = await drawn(b.text("<script>alert(1)</script>"))
     assert msgspec.json.encode(tree) == b'["blocks",{},[["text",{"text":"<script>alert(1)</script>"}]]]'
+
+
+def test_a_preview_is_the_tree_without_anything_to_press() -> None:
+    tree = msgspec.json.decode(preview_tree(b.vstack(b.button("Loading", on_press=print), b.text("…"))))
+    assert tree == ["blocks", {}, [["vstack", {}, [["button", {"text": "Loading"}], ["text", {"text": "…"}]]]]]
+
+
+def test_a_preview_has_no_hooks() -> None:
+    from showground import use_state
+
+    @component
+    def lively() -> Any:
+        return b.text(use_state(0)[0])
+
+    with pytest.raises(ShowgroundError, match="use_state was used outside of a live post"):
+        preview_tree(lively())
