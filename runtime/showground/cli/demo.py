@@ -45,9 +45,10 @@ async def _offer_post(host: Host, version: AppVersion) -> None:
     """One post of each app that has a post type, made at the first start and kept from then on."""
     forum = host.plugins.provider(COMMUNITY_KEY)
     installation = installation_id(version.app, COMMUNITY)
-    if isinstance(forum, TakesPosts) and version.registration.post_types:
-        if await forum.first_live_post(installation) is None:
-            await forum.submit_live_post(COMMUNITY, installation, version.app.replace("-", " ").title())
+    if not isinstance(forum, TakesPosts) or not version.registration.post_types:
+        return
+    if await forum.first_live_post(installation) is None:
+        await forum.submit_live_post(COMMUNITY, installation, version.app.replace("-", " ").title())
 
 
 def _bundles(folder: Path) -> list[Path]:
