@@ -9,7 +9,7 @@ import pytest
 from showground.capabilities import Message, Position
 from showground.testing.waiting import eventually
 from showground_realtime.framing import Encoder, EventStreamFraming, WebSocketFraming
-from showground_realtime.outbox import LATEST_BYTES, Flusher, Outbox, Policy
+from showground_realtime.outbox import LATEST_BYTES, TICK_S, Flusher, Outbox, Policy
 
 
 class CountingTransport(asyncio.WriteTransport):
@@ -46,7 +46,8 @@ class Reader:
 
 
 async def turn() -> None:
-    await asyncio.sleep(0)
+    """Long enough for the next round of writes."""
+    await asyncio.sleep(2 * TICK_S)
 
 
 async def test_messages_of_one_turn_leave_in_one_write_per_reader_and_are_framed_once() -> None:
@@ -67,6 +68,19 @@ async def test_messages_of_one_turn_leave_in_one_write_per_reader_and_are_framed
     expected = b"".join(WebSocketFraming().message(message(n)) for n in range(8))
     assert all(reader.transport.writes == [b"hello", expected] for reader in readers)
     assert len(framed) == 8
+
+
+async def test_the_first_message_leaves_at_once_and_those_close_behind_it_together() -> None:
+    reader = Reader(Flusher(), Encoder(WebSocketFraming()))
+    reader.outbox.deliver(message(0))
+    await asyncio.sleep(0)
+    frames = [WebSocketFraming().message(message(n)) for n in range(4)]
+    assert reader.transport.writes == [b"hello", frames[0]]
+    for n in (1, 2, 3):
+        reader.outbox.deliver(message(n))
+        await asyncio.sleep(0)
+    await eventually(lambda: len(reader.transport.writes) == 3)
+    assert reader.transport.writes[2] == b"".join(frames[1:])
 
 
 async def test_a_backlog_over_the_limit_ends_the_reader_once_and_nothing_more_is_written() -> None:
