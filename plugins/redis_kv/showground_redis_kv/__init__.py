@@ -13,12 +13,14 @@ from showground.model import Installation, Invocation
 from showground_redis_kv.api import Api
 from showground_redis_kv.cli import kv
 from showground_redis_kv.member import Member
+from showground_redis_kv.memory.provider import open_memory
 from showground_redis_kv.redis import open_redis
 
 
 @hookimpl
 def provide(offer: Offer) -> None:
     offer(KEY_VALUE, "redis", open_redis)
+    offer(KEY_VALUE, "memory", open_memory)
     offer.permanent("kv:*", "kv-used")
 
 

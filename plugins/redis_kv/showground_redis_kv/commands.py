@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from showground.capabilities import Argument
@@ -170,7 +171,16 @@ def checked(words: Sequence[Argument]) -> tuple[Command, list[bytes]]:
         )
     if command.after and "BLOCK" in (w.upper() for w in words if isinstance(w, str)):
         raise invalid(f"{command.name} may not block")
+    if command.name == "BITFIELD":
+        _check_bits([str(word) for word in words[2:]])
     return command, [command.name.encode(), *map(encoded, words[1:])]
+
+
+def _check_bits(words: Sequence[str]) -> None:
+    """Refuse fields wider than 53 bits: their values would not survive Lua's numbers on the way back."""
+    for name, kind in pairwise(words):
+        if name.upper() in ("GET", "SET", "INCRBY") and kind[1:].isdigit() and int(kind[1:]) > 53:
+            raise invalid(f"bitfield command parse failed; {kind} is wider than 53 bits")
 
 
 def check_size(requests: Sequence[Sequence[bytes]]) -> None:

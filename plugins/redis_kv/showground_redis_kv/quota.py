@@ -36,7 +36,14 @@ end
 local replies, at = {}, 5
 for n = 1, tonumber(ARGV[4]) do
   local size = tonumber(ARGV[at])
-  replies[n] = redis.pcall(unpack(ARGV, at + 1, at + size))
+  local reply = redis.pcall(unpack(ARGV, at + 1, at + size))
+  if type(reply) == 'number' and (reply >= 2^53 or reply <= -2^53) then
+    -- Lua's numbers are doubles: read the counter back as text, which is exact.
+    local name = ARGV[at + 1]
+    if name == 'HINCRBY' then reply = redis.call('HGET', ARGV[at + 2], ARGV[at + 3])
+    else reply = redis.call('GET', ARGV[at + 2]) end
+  end
+  replies[n] = reply
   at = at + size + 1
 end
 local change = weigh() - before

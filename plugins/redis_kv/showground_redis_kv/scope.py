@@ -12,6 +12,8 @@ from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Reply
 from showground_redis_kv.commands import Command, checked, invalid
 
+COUNTERS = frozenset({"INCR", "DECR", "INCRBY", "DECRBY", "HINCRBY"})
+"""Commands whose reply may be beyond 2^53, where the quota's script gives it as text."""
 _GLOB = re.compile(r"([\\*?\[\]])")
 
 
@@ -70,6 +72,8 @@ class Scope:
             return [text(cursor), [text(name.removeprefix(self.prefix)) for name in names]]
         if command.after and reply:
             return [[text(name.removeprefix(self.prefix)), text(entries)] for name, entries in reply]
+        if command.name in COUNTERS and isinstance(reply, bytes):
+            return int(reply)
         return text(reply)
 
 

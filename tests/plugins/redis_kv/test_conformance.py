@@ -8,6 +8,7 @@ import pytest
 
 from showground.capabilities import KeyValue
 from showground.testing.conformance.key_value import KeyValueConformance, OpenKeyValue
+from showground_redis_kv.memory.provider import open_memory
 from showground_redis_kv.redis import open_redis
 
 
@@ -15,4 +16,11 @@ class TestRedis(KeyValueConformance):
     @pytest.fixture
     async def provider(self, open_key_value: OpenKeyValue) -> AsyncIterator[KeyValue]:
         async with open_key_value(open_redis, quota_bytes=100_000) as provider:
+            yield provider
+
+
+class TestMemory(KeyValueConformance):
+    @pytest.fixture
+    async def provider(self, open_key_value: OpenKeyValue) -> AsyncIterator[KeyValue]:
+        async with open_key_value(open_memory, quota_bytes=100_000) as provider:
             yield provider
