@@ -9,6 +9,8 @@ import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
 from tests.plugins.realtime.serving import EVENTS, GOOD_ORIGIN, SHOP, frames, serve
 
+from showground.testing.waiting import eventually
+
 
 async def test_the_hello_comes_first_and_tells_position_and_limits() -> None:
     async with serve() as host, await host.connect() as socket:
@@ -199,3 +201,13 @@ async def test_a_host_takes_only_as_many_connections_as_it_was_told() -> None:
                         break
                 except WSServerHandshakeError:
                     await asyncio.sleep(0)
+
+
+async def test_a_client_that_answers_no_ping_is_cut() -> None:
+    async with serve(heartbeat_s=0.1) as host:
+        reader, writer = await open_without_reading(host.port, "")
+        async with asyncio.timeout(10):
+            received = parse(await reader.read(-1))
+        assert 9 in {kind for kind, _ in received}
+        await eventually(lambda: len(host.streams) == 0)
+        writer.close()
