@@ -134,7 +134,7 @@ class Advance:
             case "press":
                 action = live.actions.get(event.action)
                 if action is not None:
-                    await _press(action, event)
+                    await _press(action)
                 return action is not None
             case "resize" | "theme":
                 return True
@@ -255,14 +255,15 @@ async def load_beside(run: Run, start: Snapshot, post_type: PostType, context: A
     return msgspec.msgpack.encode({hook.id: answer for hook, answer in zip(waiting, answers, strict=True)})
 
 
-async def _press(action: Action, event: Event) -> None:
+async def _press(action: Action) -> None:
     """The handler gets the data that the app gave the block, never what a browser says that it was."""
-    if action.data is not NO_DATA:
-        await call(action.handler, fresh(action.data))
-    elif needs_argument(action.handler):
-        await call(action.handler, None)
+    handler, data = action
+    if data is not NO_DATA:
+        await call(handler, fresh(data))
+    elif needs_argument(handler):
+        await call(handler, None)
     else:
-        await call(action.handler)
+        await call(handler)
 
 
 def _describe(event: Event) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from types import GeneratorType
 from typing import Any, Final, overload
 
+from showground.errors import ShowgroundError
 from showground.ui.attributes import wire_attributes
 from showground.ui.faults import fault
 
@@ -27,6 +28,7 @@ TAGS: Final = {
 }
 """One letter per block for paths: the third child of a stack, a button, is `b2`; with key "x" it is `b:x`."""
 
+UNPRESSABLE: Final = frozenset({"blocks", "spacer", "webview"})
 NO_DATA: Final = object()
 
 
@@ -180,7 +182,8 @@ def _element(block: str, own: dict[str, Any], children: list[Node | None] | None
     data: Any = NO_DATA
     if "key" in attrs:
         key = attrs.pop("key")
-        if key is not None and key.__class__ is not str:
+        kind = key.__class__
+        if kind is not str and kind is not int and key is not None:
             check_key(block, key)
     if "on_press" in attrs:
         press = attrs.pop("on_press")
@@ -188,8 +191,8 @@ def _element(block: str, own: dict[str, Any], children: list[Node | None] | None
         data = attrs.pop("data")
     if "id" in attrs:
         identity = attrs.pop("id")
-    if press is not None or data is not NO_DATA:
-        _check_press(block, press)
+    if (press is not None or data is not NO_DATA) and (block in UNPRESSABLE or not (press is None or callable(press))):
+        raise _wrong_press(block, press)
     try:
         checked = wire_attributes(block, (*attrs,), *attrs.values())
     except TypeError:  # an unhashable value is never right, but its own check says why
@@ -199,11 +202,10 @@ def _element(block: str, own: dict[str, Any], children: list[Node | None] | None
     return Element(block, checked, children, key, identity, press, data)
 
 
-def _check_press(block: str, press: Any) -> None:
-    if block in ("blocks", "spacer", "webview"):
-        raise fault(f"{block}() cannot be pressed", "Put it into a stack with on_press.")
-    if press is not None and not callable(press):
-        raise fault(
-            f"{block}(on_press=…) is a {type(press).__name__}, not a function",
-            "Write on_press=save, or on_press=lambda: save(3); on_press=save(3) calls it at once.",
-        )
+def _wrong_press(block: str, press: Any) -> ShowgroundError:
+    if block in UNPRESSABLE:
+        return fault(f"{block}() cannot be pressed", "Put it into a stack with on_press.")
+    return fault(
+        f"{block}(on_press=…) is a {type(press).__name__}, not a function",
+        "Write on_press=save, or on_press=lambda: save(3); on_press=save(3) calls it at once.",
+    )

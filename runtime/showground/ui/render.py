@@ -36,12 +36,8 @@ class Interrupt(BaseException):
         self.work = work
 
 
-@dataclass(slots=True, eq=False)
-class Action:
-    """A handler and the data of its block."""
-
-    handler: Callable[..., Any]
-    data: Any
+Action = tuple[Callable[..., Any], Any]
+"""A handler and the data of its block."""
 
 
 @dataclass(slots=True, eq=False)
@@ -184,7 +180,7 @@ class Render:
             data = element.data
             if data is not NO_DATA:
                 data = json_value(data, f"{element.block}(data=…)")
-            actions[path] = Action(press, data)
+            actions[path] = (press, data)
         elif key is not None:
             attrs = {"k": key, **attrs}
         if not element.children:

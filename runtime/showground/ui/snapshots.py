@@ -15,7 +15,8 @@ _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _decode = msgspec.msgpack.Decoder(dict[str, object]).decode
 
 NODE_BYTES = 700
-"""Rough cost in memory of one block: its tree, attributes, path and closures (measured 24 Nov 2026: 460 to 840)."""
+"""Rough cost in memory of one block: its tree, attributes, path and closures. A view of a counter takes 4.5 kB, one of an
+8 by 8 grid 53 kB (tracemalloc, 24 Nov 2026); with this figure the estimates are within 5 % of both."""
 
 
 def encode_state(state: State) -> bytes:
