@@ -305,6 +305,10 @@ class Pages(Protocol):
         `/static/client.css`. Where the app fails, the HTML says so; raises `not_found` only."""
         ...
 
+    async def post_height(self, post_id: str) -> int:
+        """CSS pixels that a live post takes: 320 or 512."""
+        ...
+
     @property
     def is_demo(self) -> bool:
         """Whether anybody may sign in as a test member."""

@@ -116,7 +116,10 @@ class CommunityPages:
             if member is not None:
                 frames.append((member.name, self._pages.ticket(name, member), "dark" if index == 1 else "light"))
         frames.append(("a guest", "", "light"))
-        return self._page(request, "demo.html", None, community=name, posts=posts, chosen=chosen, frames=frames)
+        height = await self._pages.post_height(chosen.id) if chosen else 0
+        return self._page(
+            request, "demo.html", None, community=name, posts=posts, chosen=chosen, frames=frames, height=height
+        )
 
     # --- signing in ---
 

@@ -86,6 +86,7 @@ def read(session: HttpSession, flags: dict[str, Any], demo: bool = False) -> Set
             given.setdefault(section, {})[field] = flags[name]
     if demo:
         given["host"]["demo"] = True
+        given["logs"] = {"level": "warning"}
     return load_settings(file, flags=given)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -46,6 +47,26 @@ def error_response(error: ShowgroundError, status: int | None = None) -> web.Res
     )
 
 
+def error_page(error: ShowgroundError, status: int) -> web.Response:
+    """The same for a person who came with a browser."""
+    said = html.escape(error.message[:1].upper() + error.message[1:])
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<title>{said}</title><link rel="stylesheet" href="/static/page.css"></head><body><main>'
+        f"<h1>{said}</h1><p>{html.escape(error.remedy)}</p><p>{status} {error.code}</p>"
+        '<p><a href="/">To the start</a></p></main></body></html>'
+    )
+    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors *"}
+    return web.Response(text=page, status=status, content_type="text/html", headers=headers)
+
+
+def _answer(request: web.Request, error: ShowgroundError, status: int | None = None) -> web.Response:
+    is_person = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    if is_person and not request.path.startswith("/api/"):
+        return error_page(error, status or error.kind.status)
+    return error_response(error, status)
+
+
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
@@ -53,7 +74,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ShowgroundError as error:
         if error.kind.fault == "system":
             log.warning("%s %s: %s", request.method, request.path, error)
-        return error_response(error)
+        return _answer(request, error)
     except web.HTTPRedirection:
         raise
     except web.HTTPException as refused:
@@ -76,7 +97,7 @@ def _from_aiohttp(request: web.Request, refused: web.HTTPException) -> web.Respo
         remedy = f"Allowed: {', '.join(sorted(refused.allowed_methods))}."
     reason = refused.text if refused.text and not refused.text.startswith(f"{refused.status}") else refused.reason
     message = reason or HTTPStatus(refused.status).phrase
-    response = error_response(ShowgroundError(code, message, request.path, remedy), refused.status)
+    response = _answer(request, ShowgroundError(code, message, request.path, remedy), refused.status)
     if isinstance(refused, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(refused.allowed_methods))
     return response

@@ -93,7 +93,7 @@ class PostPages:
     async def _fragment(
         self, request: web.Request, post: LivePost, viewer: ViewerIdentity | None, ticket: str | None
     ) -> str:
-        height = HEIGHTS[self._height(post)]
+        height = self._height(post)
         env = read_env(request.cookies.get("showground_env"))
         try:
             painted = await self._live.paint(post, viewer or ViewerIdentity(), env)
@@ -106,13 +106,14 @@ class PostPages:
             f'<script type="application/json">{_in_script(paint)}</script></div>'
         )
 
-    def _height(self, post: LivePost) -> str:
+    async def post_height(self, post_id: str) -> int:
+        return self._height(await self._live.post(post_id))
+
+    def _height(self, post: LivePost) -> int:
         installation = self._installations.get(post.installation)
-        if installation is None:
-            return "regular"
-        types = {p.name: p for p in installation.version.registration.post_types}
-        found = types.get(self._dispatch.post_type(post))
-        return found.height if found else "regular"
+        types = installation.version.registration.post_types if installation is not None else ()
+        found = next((p for p in types if p.name == self._dispatch.post_type(post)), None)
+        return HEIGHTS[found.height if found else "regular"]
 
     # --- menu items and forms ---
 
