@@ -43,13 +43,18 @@ class Bench:
         )
 
     def runner(
-        self, queue: RedisDeliveries, handle: Handle | None = None, host: str = "here", drain_s: float = 5.0
+        self,
+        queue: RedisDeliveries,
+        handle: Handle | None = None,
+        host: str = "here",
+        drain_s: float = 5.0,
+        clock: Clock | None = None,
     ) -> Runner:
         async def note(delivery: Delivery, attempt: int) -> bytes:
             self.ran.append((delivery.id, attempt))
             return await (handle or _by_name)(delivery, attempt)
 
-        return Runner(queue, note, host_id=host, drain_s=drain_s)
+        return Runner(queue, note, host_id=host, drain_s=drain_s, clock=clock)
 
     def counted(self, name: str) -> float:
         return sum(event.value for event in self.events if event.name == name)

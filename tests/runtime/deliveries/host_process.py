@@ -1,6 +1,7 @@
 """A host reduced to its delivery runner: `host_process.py <redis url> <key prefix> <host id> <lease seconds>`.
 
-Says `ready`, then `start <delivery> <attempt>` and `end <delivery> <attempt>`, and `fenced` when an outcome of its is refused.
+Says `ready`, then `start <delivery> <attempt>` and `end <delivery> <attempt>`, and `fenced` when it learns that another
+host took a delivery over.
 A delivery named `Gated` ends when `<prefix>:gate` is set.
 """
 
@@ -21,7 +22,7 @@ async def main(url: str, prefix: str, host: str, lease_s: float) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
 
     def observe(event: HostEvent) -> None:
-        if event.name == "delivery_fenced":
+        if event.name in ("delivery_fenced", "delivery_lease_lost"):
             print("fenced", flush=True)
 
     async with open_redis(url, Path(), deadline_s=2.0) as redis:

@@ -15,6 +15,7 @@ from showground.deliveries.scripts import TURN
 from showground.keys import InstallationId, installation_id
 from showground.model import Delivery
 from showground.redis.api import Arg, Reply, Script
+from showground.testing.clock import ManualClock
 from showground.testing.waiting import eventually
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ async def test_installations_take_turns_whatever_the_length_of_their_queues(benc
     assert last < 500, f"the others waited for {last - 200} deliveries of the flood"
 
 
-async def test_new_work_wakes_one_host_and_not_all(bench: Bench, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_new_work_wakes_one_host_and_not_all(
+    bench: Bench, make: Make, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The host that claimed last goes first; the others only look after it had its chance."""
     turns: Counter[str] = Counter()
     run = bench.redis.run
@@ -74,16 +77,36 @@ async def test_new_work_wakes_one_host_and_not_all(bench: Bench, make: Make, mon
     monkeypatch.setattr(bench.redis, "run", counting)
     app = installation_id("app", "town")
     async with AsyncExitStack() as exits:
-        outcomes = await exits.enter_async_context(Outcomes(bench.queue()))
-        queue = bench.queue(poll_s=30.0)
-        for n in range(5):
-            await exits.enter_async_context(bench.runner(bench.queue(poll_s=30.0), host=f"h{n}"))
-        for n in range(101):
-            if n == 1:
-                turns.clear()  # the first one decides who is steward
+        queue = bench.queue()
+        outcomes = await exits.enter_async_context(Outcomes(queue))
+        runners = {
+            name: await exits.enter_async_context(bench.runner(bench.queue(), host=name, clock=clock))
+            for name in ("a", "b", "c", "d")
+        }
+        await eventually(lambda: _quiet(turns))  # everybody has had a first look
+        turns.clear()
+        await queue.enqueue([make("first")])
+        await eventually(lambda: _first_ran(bench, clock))
+        steward = turns.most_common(1)[0][0]
+        await outcomes.wait([(app, "first")], 5)
+        turns.clear()
+        for n in range(100):  # no time passes on the hosts' clock
             await queue.enqueue([make(f"d{n}")])
             await outcomes.wait([(app, f"d{n}")], 5)
-    (steward, most), *others = turns.most_common()
-    assert most >= 100, steward
-    # With everybody woken each time, each of the other four would have turned a hundred times.
-    assert sum(count for _, count in others) < 200
+        assert list(turns) == [steward], "the others were not even asked"
+        await runners[steward].drain()
+        await queue.enqueue([make("last")])
+        await clock.advance(0.03)
+        (last,) = await outcomes.wait([(app, "last")], 5)
+        assert last is not None, "but they are there when it is gone"
+
+
+async def _first_ran(bench: Bench, clock: ManualClock) -> bool:
+    await clock.advance(0.001)
+    return bool(bench.ran)
+
+
+async def _quiet(turns: Counter[str]) -> bool:
+    before = turns.total()
+    await asyncio.sleep(0.05)
+    return 0 < before == turns.total()

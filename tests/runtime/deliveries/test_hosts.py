@@ -7,7 +7,10 @@ import signal
 from typing import TYPE_CHECKING
 
 from showground.deliveries import Outcomes
+from showground.deliveries.records import encode_outcome, packed
+from showground.deliveries.shard import Ack, Claim
 from showground.keys import installation_id
+from showground.model import Outcome
 
 if TYPE_CHECKING:
     from tests.runtime.deliveries.conftest import Bench, Make
@@ -40,13 +43,34 @@ async def test_a_host_stopped_past_its_lease_is_refused_and_changes_nothing(benc
             (first,) = await outcomes.wait([(APP, "d")], 10)
             await bench.redis.call("SET", f"{bench.keys.prefix}:gate", "1", "PX", 20000)
             slow.send(signal.SIGCONT)
-            await slow.says("end d 1")
             await slow.says("fenced")
     (again,) = await queue.history(APP, "g")
     assert first is not None
     assert first.result == b'"ok"', "the result of the host that took over stands"
     assert again == first, "the late outcome left no trace in the history either"
     assert await queue.backlog(APP) == 0
+
+
+async def test_an_outcome_with_an_old_token_is_refused_and_changes_nothing(bench: Bench, make: Make) -> None:
+    """The same as above, one script after the other."""
+    queue = bench.queue(lease_s=0.05)
+    shard = queue.shards.of(APP)
+    await queue.enqueue([make("d", group="g")])
+    (old,) = (await shard.turn([], 8, "first", queue.settings)).claims
+    new: list[Claim] = []
+    while not new:
+        new.extend((await shard.turn([], 8, "second", queue.settings)).claims)
+    late = Ack("app:town", "d", old.fence, "t", "g", packed(b"late"))
+    assert (await shard.turn([late], 0, "first", queue.settings)).refused == [0]
+    assert await queue.history(APP, "g") == []
+    assert await queue.backlog(APP) == 1
+    assert await shard.renew([(old.name, old.fence), (new[0].name, new[0].fence)], queue.settings) == [0]
+    assert int(new[0].fence) > int(old.fence)
+    outcome = encode_outcome(Outcome(delivery="d", installation=APP, status="done", attempts=2))
+    ack = Ack("app:town", "d", new[0].fence, "t", "g", packed(outcome))
+    assert (await shard.turn([ack], 0, "second", queue.settings)).refused == []
+    assert await queue.backlog(APP) == 0
+    assert (await shard.turn([ack], 0, "second", queue.settings)).refused == [0], "handed in again after an outage"
 
 
 async def test_a_handler_that_runs_longer_than_the_lease_keeps_its_claim(bench: Bench, make: Make) -> None:
