@@ -42,7 +42,7 @@ from showground.ops.logs import AppLogs
 from showground.ops.metrics import Metrics
 from showground.ops.redaction import Redactor
 from showground.ops.routes import OpsRoutes
-from showground.ops.tickets import Tickets
+from showground.ops.tickets import Tickets, ticket_keys
 from showground.ops.tokens import Tokens
 from showground.plugins import Plugins, find_plugins
 from showground.redis.deployment import open_redis
@@ -183,7 +183,7 @@ class Host:
         )
         exits.push_async_callback(live.close)
         inbox = Inbox(redis, keys, host_id)
-        tickets = Tickets({"1": secret}, clock)
+        tickets = Tickets(ticket_keys(settings.tickets.keys, secret), clock)
         identity = Identity(plugins.provider(COMMUNITY), tickets)
         endpoints = LiveEndpoints(live, snapshots, inbox, identity, clock.monotonic)
         await exits.enter_async_context(inbox.open(endpoints.receive))

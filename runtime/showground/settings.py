@@ -73,12 +73,18 @@ class EventSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Custom event types by dotted name, each with a JSON Schema of its payload (an empty one allows anything)."""
 
 
+class TicketSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    keys: Mapping[str, str] = {}
+    """Keys with which sites sign viewer tickets: name → at least 32 random bytes in base64. The newest last."""
+
+
 class Settings(Frozen, frozen=True, kw_only=True):
     host: HostSettings = HostSettings()
     redis: RedisSettings = RedisSettings()
     workers: WorkerSettings = WorkerSettings()
     logs: LogSettings = LogSettings()
     events: EventSettings = EventSettings()
+    tickets: TicketSettings = TicketSettings()
     providers: Mapping[str, str] = {}
     """Which provider serves a capability: `realtime = "redis"`. Not named: the only one, or the one called `redis`."""
     disabled_plugins: tuple[str, ...] = ()
@@ -97,6 +103,7 @@ SECTIONS: Mapping[str, type[Frozen]] = {
     "workers": WorkerSettings,
     "logs": LogSettings,
     "events": EventSettings,
+    "tickets": TicketSettings,
 }
 _TOP_LEVEL = ("providers", "disabled_plugins")
 

@@ -6,6 +6,8 @@ keys can be rotated: the newest signs, all verify.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import TypeGuard
@@ -109,6 +111,23 @@ class Tickets:
         if isinstance(kid, str) and kid in self._keys:
             return self._keys[kid]
         raise ValueError("unknown key id")
+
+
+def ticket_keys(site: Mapping[str, str], own: bytes) -> dict[str, bytes]:
+    """The keys of the operator's sites (base64, from the settings), and the deployment's own, which signs for demo pages.
+
+    Raises `misconfigured` for what is not base64. The own key is no site's: it is derived, and named so that none collides.
+    """
+    keys: dict[str, bytes] = {}
+    for name, text in site.items():
+        try:
+            keys[name] = base64.b64decode(text, validate=True)
+        except ValueError:
+            raise ShowgroundError(
+                "misconfigured", f"the ticket key {name!r} is not base64", "tickets.keys", "Encode its bytes in base64."
+            ) from None
+    keys["~host"] = hashlib.sha256(b"showground tickets\0" + own).digest()
+    return keys
 
 
 def _is_time(value: object) -> TypeGuard[float]:
