@@ -126,6 +126,14 @@ def real(word: bytes, message: str = "ERR value is not a valid float") -> float:
     return value
 
 
+def total(old: bytes, amount: bytes, message: str) -> bytes:
+    """The sum of a kept number and another, as text."""
+    value = real(old, message) + real(amount)
+    if not math.isfinite(value):
+        raise CommandRefused("ERR increment would produce NaN or Infinity")
+    return shown(value)
+
+
 def shown(value: float) -> bytes:
     """A number as Redis writes it: `5`, `8.5`, `inf`."""
     return b"%d" % value if value.is_integer() and abs(value) < 1e17 else repr(value).encode()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 
 from showground.redis.api import CommandRefused, Reply
-from showground_redis_kv.memory.database import Database, Handler, integer, page, real, shown
+from showground_redis_kv.memory.database import Database, Handler, integer, page, total
 
 Hash = dict[bytes, bytes]
 
@@ -42,7 +42,7 @@ def hincrby(db: Database, words: list[bytes]) -> Reply:
 
 def hincrbyfloat(db: Database, words: list[bytes]) -> Reply:
     key, name, amount = words
-    value = shown(real(_hash(db, key).get(name, b"0"), "ERR hash value is not a float") + real(amount))
+    value = total(_hash(db, key).get(name, b"0"), amount, "ERR hash value is not a float")
     db.make(key, dict)[name] = value
     return value
 

@@ -93,9 +93,9 @@ def lmove(db: Database, words: list[bytes]) -> Reply:
     if any(end not in (b"LEFT", b"RIGHT") for end in ends):
         raise CommandRefused(SYNTAX)
     source = db.get(words[0], list)
-    db.get(words[1], list)
     if source is None:
         return None
+    db.get(words[1], list)
     item = source.pop(0 if ends[0] == b"LEFT" else -1)
     target = db.make(words[1], list)
     target.insert(0 if ends[1] == b"LEFT" else len(target), item)

@@ -57,6 +57,8 @@ def smove(db: Database, words: list[bytes]) -> Reply:
     if db.get(source, Members) is None:
         return 0
     db.get(target, Members)
+    if source == target:
+        return int(member in _members(db, source))
     if not srem(db, [source, member]):
         return 0
     sadd(db, [target, member])

@@ -13,9 +13,8 @@ from showground_redis_kv.memory.database import (
     glob,
     integer,
     page,
-    real,
-    shown,
     span,
+    total,
 )  # fmt: skip
 
 _MOMENTS = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
@@ -136,8 +135,8 @@ def _add(db: Database, key: bytes, amount: int) -> int:
 
 
 def incrbyfloat(db: Database, words: list[bytes]) -> Reply:
-    value = real(b"0" if (old := db.get(words[0], bytes)) is None else old) + real(words[1])
-    db.values[words[0]] = shown(value)
+    old = db.get(words[0], bytes)
+    db.values[words[0]] = total(b"0" if old is None else old, words[1], "ERR value is not a valid float")
     return db.values[words[0]]
 
 
@@ -183,6 +182,8 @@ def rename(db: Database, words: list[bytes]) -> Reply:
     value, expires = db.find(source), db.expires.get(source)
     if value is None:
         raise CommandRefused("ERR no such key")
+    if source == target:
+        return b"OK"
     db.drop(source)
     _put(db, target, value)
     if expires is not None:
