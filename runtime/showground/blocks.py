@@ -174,6 +174,9 @@ def avatar(thing_id: str, **attributes: Unpack[AvatarAttributes]) -> Element:
     return elements.leaf("avatar", {"thing_id": thing_id, **attributes})
 
 
-def webview(url: str, **attributes: Unpack[Common]) -> Element:
-    """A page of the bundle's assets, in a sandboxed frame. Messages to and from it: `use_web_view`."""
-    return elements.leaf("webview", {"url": url, **attributes})
+def webview(url: str, *, on_message: Press | None = None, **attributes: Unpack[Common]) -> Element:
+    """A page of the bundle's assets, in a sandboxed frame. *on_message* gets the JSON that the page posts.
+
+    `context.ui.web_view.post_message(message)` answers; `use_web_view` shows a page over the post instead.
+    """
+    return elements.leaf("webview", {"url": url, "on_message": on_message, **attributes})

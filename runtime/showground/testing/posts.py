@@ -15,6 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from showground.author.records import CustomPostType
+from showground.context.assets import AssetNames
 from showground.context.call import Call
 from showground.errors import ShowgroundError
 from showground.keys import installation_id
@@ -26,12 +27,12 @@ from showground.ui.session import Bundle, Views
 class _OnePost:
     """A bundle that is nothing but a post type."""
 
-    def __init__(self, render: Callable[..., Any], height: str) -> None:
+    def __init__(self, render: Callable[..., Any], height: str, assets: Sequence[str]) -> None:
         post_type = CustomPostType(name="post", render=render, height=height)  # type: ignore[arg-type]
         self.handlers = SimpleNamespace(post_types={"post": post_type})
         self.module = ModuleType("post")
         self.module.__file__ = render.__code__.co_filename
-        self.asset_names: frozenset[str] = frozenset()
+        self.asset_names = AssetNames.at("/assets/app/1.0.0", assets)
 
 
 class Stage:
@@ -49,10 +50,16 @@ class Stage:
 
     @classmethod
     def of(
-        cls, render: Callable[..., Any], call: Call | None = None, *, height: str = "regular", data: Any = None
+        cls,
+        render: Callable[..., Any],
+        call: Call | None = None,
+        *,
+        height: str = "regular",
+        data: Any = None,
+        assets: Sequence[str] = (),
     ) -> Self:
         """A stage for a render function."""
-        return cls(_OnePost(render, height), call, data=data)
+        return cls(_OnePost(render, height, assets), call, data=data)
 
     async def open(self, user: str | None = "t2_ann", *, connect: bool = True, **env: Any) -> Screen:
         """Another viewer; their channels are connected unless *connect* is False."""

@@ -189,10 +189,16 @@ def _element(block: str, own: dict[str, Any], children: list[Node | None] | None
         press = attrs.pop("on_press")
     if "data" in attrs:
         data = attrs.pop("data")
+    if "on_message" in attrs and block == "webview":
+        press = attrs.pop("on_message")
+        if press is not None and not callable(press):
+            raise fault(f"webview(on_message=…) is a {type(press).__name__}, not a function", "Write on_message=heard.")
+    elif (press is not None or data is not NO_DATA) and (
+        block in UNPRESSABLE or not (press is None or callable(press))
+    ):
+        raise _wrong_press(block, press)
     if "id" in attrs:
         identity = attrs.pop("id")
-    if (press is not None or data is not NO_DATA) and (block in UNPRESSABLE or not (press is None or callable(press))):
-        raise _wrong_press(block, press)
     try:
         checked = wire_attributes(block, (*attrs,), *attrs.values())
     except TypeError:  # an unhashable value is never right, but its own check says why

@@ -7,8 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
+from showground.ui.calls import call
 from showground.ui.diff import Tree
 from showground.ui.elements import NO_DATA, Component, Element, Key, Node
+from showground.ui.events import Event
 from showground.ui.faults import fault
 from showground.ui.run import Run, State
 from showground.ui.values import json_value
@@ -23,6 +27,18 @@ class Hook(Protocol):
 
     @property
     def id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageHook:
+    """Passes on what the page of a `webview` block says."""
+
+    id: str
+    on_message: Callable[..., Any]
+
+    async def handle(self, run: Run, event: Event) -> None:
+        if event.visible is None:
+            await call(self.on_message, msgspec.json.decode(event.data or b"null"))
 
 
 class Interrupt(BaseException):
@@ -168,6 +184,12 @@ class Render:
         attrs = element.attrs
         key = element.key
         press = element.press
+        if element.block == "image" or element.block == "webview":
+            attrs = {**attrs, "url": self._run.address(attrs["url"])}
+            if element.block == "webview" and press is not None:
+                self.add(PageHook(path, press))
+                attrs["hook"] = path
+                press = None
         if press is not None and "disabled" not in attrs:
             if element.id is not None:
                 path = f"#{element.id}"

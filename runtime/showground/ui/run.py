@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from showground.context.assets import Assets
 from showground.errors import ShowgroundError
 from showground.ui.effects import Effects
 from showground.ui.faults import fault
@@ -63,6 +64,8 @@ class Run:
     base: Callable[[], Any]
     """Makes the invocation's own context: clients and ids."""
     folder: str = ""
+    assets: Assets | None = None
+    """None: names of assets are left as they are."""
     together: bool = False
     """Other views are run with this one, so it may not act in its viewer's name."""
     effects: Effects = field(default_factory=Effects)
@@ -74,6 +77,15 @@ class Run:
     forms: Mapping[str, Any] = field(default_factory=dict)
     """Forms of the current render, hook id to what `show_form` needs."""
     closed: bool = False
+
+    def address(self, name: str) -> str:
+        """Where the browser finds an asset of the bundle; addresses come back unchanged. Raises `app_error`."""
+        if self.assets is None or name.startswith(("https://", "data:", "/")):
+            return name
+        found = self.assets.get_url(name)
+        if not found:
+            raise self.fault(f"the bundle has no asset {name!r}", "Put the file into the bundle's assets folder.")
+        return found
 
     def member(self, name: str) -> Any:
         """A member of the invocation's context through which the host is called; raises `Alone` where that may not be."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from showground.context.assets import Assets
 from showground.context.call import Call
 from showground.context.context import Context
 from showground.errors import ShowgroundError
@@ -70,6 +71,7 @@ class Views:
     def __init__(self, bundle: Bundle, max_views: int = MAX_VIEWS, max_bytes: int = MAX_BYTES) -> None:
         self._post_types: Mapping[str, PostType] = bundle.handlers.post_types
         self._assets = bundle.asset_names
+        self._places = Assets(bundle.asset_names)
         self._folder = str(Path(bundle.module.__file__ or ".").parent)
         self._context = ViewContext()
         self.cache = SnapshotCache(max_views, max_bytes)
@@ -206,6 +208,7 @@ class _Work:
             post=self._request.post,
             base=base,
             folder=self._views._folder,
+            assets=self._views._places,
             together=self._together,
         )
         return run

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from showground import use_async, use_channel, use_form, use_interval, use_pagination, use_state, use_web_view
-from showground.blocks import blocks, button, component, hstack, text, vstack
+from showground.blocks import blocks, button, component, hstack, image, text, vstack, webview
 from showground.testing.posts import Stage
 
 
@@ -344,14 +344,38 @@ async def test_a_web_view_is_mounted_hears_and_answers() -> None:
         page = use_web_view(url="game.html", on_message=on_message, on_unmount=lambda: set_heard("closed"))
         return vstack(text("heard ", heard), button("play", on_press=page.mount))
 
-    screen = await Stage.of(post).open()
+    screen = await Stage.of(post, assets=["game.html"]).open()
     await screen.press("play")
-    assert screen.effects == [{"type": "web_view", "hook": "webview-1", "action": "mount", "url": "game.html"}]
+    url = "/assets/app/1.0.0/game.html"
+    assert screen.effects == [{"type": "web_view", "hook": "webview-1", "action": "mount", "url": url}]
     await screen.step({"type": "web_view", "hook": "webview-1", "data": b'{"say":"hi"}'})
     assert screen.texts[0] == "heard hi"
     assert screen.effects[0]["message"] == {"heard": "hi"}
     await screen.step({"type": "web_view", "hook": "webview-1", "visible": False})
     assert screen.texts[0] == "heard closed"
+
+
+async def test_a_page_within_the_post_talks_with_it() -> None:
+    def post(context: Any) -> Any:
+        heard, set_heard = use_state("")
+
+        def on_message(message: Any) -> None:
+            set_heard(message)
+            context.ui.web_view.post_message({"heard": message})
+
+        return vstack(text("heard ", heard), webview("game.html", on_message=on_message))
+
+    screen = await Stage.of(post, assets=["game.html"]).open()
+    page = next(attributes for kind, attributes in screen.nodes() if kind == "webview")
+    assert page["url"] == "/assets/app/1.0.0/game.html"
+    await screen.step({"type": "web_view", "hook": page["hook"], "data": b'"hi"'})
+    assert screen.texts == ["heard hi"]
+    assert screen.effects == [{"type": "web_view", "hook": "", "action": "message", "message": {"heard": "hi"}}]
+
+
+async def test_an_asset_that_the_bundle_lacks_is_an_error_when_the_post_is_drawn() -> None:
+    screen = await Stage.of(lambda context: image("dog.png", 10, 10), assets=["cat.png"]).open()
+    assert screen.errors[0]["message"] == "the bundle has no asset 'dog.png'"
 
 
 async def test_pagination_follows_a_list_that_shrinks() -> None:

@@ -37,7 +37,9 @@ class WebView:
         if run.state.get(self.id):
             return
         run.state[self.id] = True
-        run.effects.add({"type": "web_view", "hook": self.id, "action": "mount", "url": self._url}, f"mount {self.id}")
+        run.effects.add(
+            {"type": "web_view", "hook": self.id, "action": "mount", "url": run.address(self._url)}, f"mount {self.id}"
+        )
 
     def unmount(self) -> None:
         run = current("WebView.unmount")
