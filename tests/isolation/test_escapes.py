@@ -37,6 +37,9 @@ def attempts() -> dict[str, list[str]]:
     }
 
 
+GROUPS = attempts()
+
+
 @pytest.fixture
 def prizes(tmp_path: Path) -> Iterator[dict[str, object]]:
     """What an attacker would want, with permissions that hold nobody back: the walls must."""
@@ -77,7 +80,7 @@ def prizes(tmp_path: Path) -> Iterator[dict[str, object]]:
 async def holes(bench: Workbench, bundle: Bundle, group: str, prizes: dict[str, object]) -> dict[str, str]:
     """The attempts of *group* that succeeded, and what they got. One that could not be made at all counts too."""
     found = {}
-    for name in attempts()[group]:
+    for name in GROUPS[group]:
         try:
             answer = await bench.invoke(bundle, f"{group}/{name}", json.dumps(prizes).encode())
         except ShowgroundError as error:
@@ -99,7 +102,7 @@ async def confined(tmp_path: Path) -> AsyncIterator[Workbench]:
         yield bench
 
 
-@pytest.mark.parametrize("group", attempts())
+@pytest.mark.parametrize("group", GROUPS)
 async def test_no_attempt_gets_out(confined: Workbench, prizes: dict[str, object], group: str) -> None:
     bundle = confined.bundle(SOURCE.read_text(), memory_mb=64)
     found = await holes(confined, bundle, group, prizes)
@@ -125,7 +128,7 @@ async def test_the_attempts_are_real_they_succeed_where_there_are_no_walls(
 
 
 def test_the_suite_has_at_least_forty_attempts() -> None:
-    assert sum(len(names) for names in attempts().values()) >= 40
+    assert sum(len(names) for names in GROUPS.values()) >= 40
 
 
 async def test_an_app_works_as_usual_behind_the_walls(confined: Workbench) -> None:

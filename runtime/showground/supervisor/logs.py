@@ -15,6 +15,8 @@ from showground.worker.logs import LINE_BYTES, Budget, cut
 READ_BYTES = 64 * 1024
 BYTES_PER_SECOND = 16 * 1024 * 1024
 """Beyond this the pipe is not read until the next second, so that a flood slows the app and not the host."""
+FLOOD = 20
+"""Times its limit per second that a worker may send log frames before it is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class AppLog:
             return
         self.tell_dropped()
         self._record(installation, invocation, level, stream, text, at_ms)
+
+    @property
+    def flooded(self) -> bool:
+        """Whether a worker sends what the SDK would have dropped itself, so much that reading it hurts the host."""
+        return self._budget.dropped_now > FLOOD * self._app.limits.log_lines_per_s
 
     def host(self, installation: InstallationId | None, level: str, text: str) -> None:
         """Something that Showground says about the app; never dropped."""

@@ -68,6 +68,7 @@ class Pool:
         self._all: set[Worker] = set()
         self._queue: deque[Running] = deque()
         self._starting = False
+        self._start_task: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._failures = 0
         self._last_error: ShowgroundError | None = None
@@ -159,38 +160,39 @@ class Pool:
             )
 
     def _grow(self) -> None:
-        if not self._starting and not self.draining:
+        if not self._starting:
             self._starting = True
-            self._tasks.start(f"start {self.app.app}", self._start())
+            self._start_task = self._tasks.start(f"start {self.app.app}", self._start())
+            self._start_task.add_done_callback(self._started)
 
     async def _start(self) -> None:
+        wait = self._not_before - self._clock.monotonic()
+        if wait > 0:
+            await self._clock.sleep(wait)
+        worker, load = self._launch(self)
+        self._all.add(worker)
+        self._starts += 1
+        self._on_busy()
         try:
-            wait = self._not_before - self._clock.monotonic()
-            if wait > 0:
-                await self._clock.sleep(wait)
-            if self.draining and not self._queue:
-                return
-            worker, load = self._launch(self)
-            self._all.add(worker)
-            self._starts += 1
-            self._on_busy()
-            try:
-                await load
-            except ShowgroundError as error:
-                self._last_error = error
-                self._failed(error.message)
-                self._fail_queue(error)
-                return
-            if worker in self._all:  # it may have ended since
-                worker.loaded = True
-                self._ready.append(worker)
-                self.freed(worker)
-        finally:
-            self._starting = False
-            if self.draining:
-                self._settle()
+            await load
+        except ShowgroundError as error:
+            self._last_error = error
+            self._failed(error.message)
+            self._fail_queue(error)
+            return
+        if worker in self._all:  # it may have ended since
+            worker.loaded = True
+            self._ready.append(worker)
+            self.freed(worker)
+
+    def _started(self, _: asyncio.Task[None]) -> None:
+        """The start has ended, well or not; as a callback it comes also when the task was cancelled before its first step."""
+        self._starting = False
+        self._start_task = None
         if self._queue and len(self._all) < self.app.limits.workers:
             self._grow()
+        if self.draining:
+            self._settle()
 
     def retire(self, worker: Worker) -> None:
         """*worker* says that it ends by itself."""
@@ -236,6 +238,8 @@ class Pool:
                 worker.drain()
             elif now - worker.started_at >= self._policy.healthy_s:
                 self._failures = 0
+        if not self._all and now >= self._not_before + self._policy.idle_s:
+            self._failures = 0
 
     async def drain(self) -> None:
         """Finish what runs and waits, then end the workers; what is not done after `drain_s` is killed."""
@@ -264,6 +268,8 @@ class Pool:
         self.draining = True
         self._ready.clear()
         self._fail_queue(ShowgroundError("not_ready", f"{self.app.app} {self.app.version} is being ended: {reason}"))
+        if self._start_task is not None:
+            self._start_task.cancel()
         for worker in list(self._all):
             worker.kill(reason)
         if not self._all and not self._starting:

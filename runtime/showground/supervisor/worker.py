@@ -25,7 +25,8 @@ from showground.worker import frames, spawning
 from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
 
 CLOSED = "the host is stopping"
-EXPECTED = frozenset({CLOSED, "its start was given up", "it did not load"})
+NOT_STARTED = "it was not started"
+EXPECTED = frozenset({NOT_STARTED, CLOSED, "its start was given up", "it did not load"})
 """Ends that are no fault of the app, or that were told already."""
 LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 
@@ -137,7 +138,7 @@ class ProcessWorker:
         except BaseException:
             ours.close()
             os.close(read)
-            self._finish("it was not started")
+            self._finish(NOT_STARTED)
             raise
         finally:
             theirs.close()
@@ -277,6 +278,8 @@ class ProcessWorker:
             and (invocation is None or isinstance(invocation, str))
         ):
             raise ShowgroundError("protocol_error", "a log frame of the wrong shape")
+        if self._log.flooded:
+            raise ShowgroundError("protocol_error", "it floods its log")
         running = self._by_invocation.get(invocation) if invocation is not None else None
         known = running.invocation if running is not None else None
         self._log.line(
@@ -397,7 +400,7 @@ class ProcessWorker:
             self._channel.close()
         if self._output is not None:
             self._output.close()
-        expected = self.draining or self._doom in EXPECTED
+        expected = self.draining or reason == NOT_STARTED or self._doom in EXPECTED
         running, self._running = list(self._running.values()), {}
         self._by_invocation.clear()
         self.in_flight = 0

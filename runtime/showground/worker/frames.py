@@ -29,7 +29,8 @@ DRAIN: Final = 6
 
 Frame = list[Any]
 
-READ_BYTES: Final = 64 * 1024
+READ_BYTES: Final = 16 * 1024
+"""Read at once from one socket. It bounds how long one worker's many small frames keep the loop from the others."""
 UNSENT_FRAMES: Final = 4
 """How many largest frames may wait for a peer that does not read, before it is given up."""
 

@@ -174,6 +174,22 @@ async def test_pauses_between_restarts_double_up_to_their_bound(tmp_path: Path) 
         assert bench.supervisor.stats()[0].failures_in_a_row == 5
 
 
+async def test_close_does_not_wait_for_a_restart_that_is_far_away(tmp_path: Path) -> None:
+    policy = Policy(backoff_s=30, patience_s=60)
+    loop = asyncio.get_running_loop()
+    async with Workbench(tmp_path, policy=policy) as bench:
+        bundle = bench.bundle(PATIENT)
+        with pytest.raises(ShowgroundError):
+            await bench.invoke(bundle, "exit")
+        waiting = asyncio.ensure_future(bench.invoke(bundle))
+        await asyncio.sleep(0)
+        started = loop.time()
+    assert loop.time() - started < 1.0
+    with pytest.raises(ShowgroundError) as caught:
+        await waiting
+    assert caught.value.code == "not_ready"
+
+
 async def test_the_zygote_is_replaced_when_it_dies_and_takes_its_workers_along(bench: Workbench) -> None:
     bundle, gate = bench.bundle(PATIENT), Gate(bench)
     call = asyncio.ensure_future(bench.invoke(bundle, "wait"))
