@@ -29,6 +29,8 @@ from showground.ui.values import fresh
 log = logging.getLogger("showground.app")
 Wants = tuple[tuple[str, ...], tuple[tuple[str, int], ...], bool]
 """Channels, timers, and whether data is to be loaded."""
+MAX_STATE_BYTES = 1024 * 1024
+"""Of one view, packed. A snapshot of it is written for each press, so it should be far less."""
 SORRY = "Something went wrong in this post. Nothing was changed."
 
 
@@ -64,6 +66,7 @@ class Advance:
         self._context = context
         self._result = Advanced(None, Effects())
         self._tree = start.tree
+        self._packed = start.packed
         self._memos = start.memos
         self._nodes = 0
         self._reads = (start.read_viewer, start.read_env)
@@ -97,6 +100,8 @@ class Advance:
         kept = dict(self._run.state)
         try:
             await self._draw()
+        except MemoryError:
+            raise  # the worker cannot go on
         except Exception as error:
             self._run.state = kept
             self._fail("drawing the post", error)
@@ -119,6 +124,8 @@ class Advance:
             result.read_viewer |= run.read_viewer
             result.read_env |= run.read_env
             await self._draw()
+        except MemoryError:
+            raise
         except Exception as error:
             run.state = kept
             self._fail(_describe(event), error)
@@ -177,6 +184,13 @@ class Advance:
         rendered: Rendered = await render(
             run, self._post_type.render, self._context, self._post_type.height, self._memos
         )
+        packed = encode_state(run.state)
+        if len(packed) > MAX_STATE_BYTES:
+            raise run.fault(
+                f"the state of the post has {len(packed)} bytes; {MAX_STATE_BYTES} are allowed",
+                "Keep what is large in Redis, and in the state only what is on screen.",
+            )
+        self._packed = packed
         self._tree = rendered.tree
         self._live = rendered.live
         self._memos = rendered.memos
@@ -200,7 +214,7 @@ class Advance:
 
     def _snapshot(self) -> Snapshot:
         run, start = self._run, self._start
-        packed = encode_state(run.state)
+        packed = self._packed
         read_viewer, read_env = self._reads
         channels, intervals, more = self._wants
         return Snapshot(

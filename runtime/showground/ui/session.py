@@ -185,7 +185,11 @@ class _Work:
         return await Advance(self._run(place), start, self._post_type, self._views._context).through(events)
 
     async def _load_beside(self, place: _Place) -> None:
-        answer = await load_beside(self._run(place), place.start, self._post_type, self._views._context)
+        try:
+            answer = await load_beside(self._run(place), place.start, self._post_type, self._views._context)
+        except Alone:
+            self._all_alone([[place]])
+            return
         place.result, place.rev = self._add({"answer": answer}), place.record.rev
 
     def _run(self, place: _Place) -> Run:

@@ -416,3 +416,43 @@ async def test_toasts_that_differ_both_survive_and_equal_ones_are_shown_once() -
     assert [e.get("text", e.get("url")) for e in screen.effects] == ["one", "two", "https://example.com/a"]
     await screen.press("away")
     assert "navigate_to got" in screen.errors[0]["message"]
+
+
+async def test_a_state_that_grows_too_large_is_refused_and_the_view_goes_on() -> None:
+    def post(context: Any) -> Any:
+        value, set_value = use_state("small")
+        return vstack(
+            text(len(value)),
+            button("grow", on_press=lambda: set_value("x" * 2_000_000)),
+            button("ok", on_press=lambda: set_value("okay")),
+        )
+
+    screen = await Stage.of(post).open()
+    await screen.press("grow")
+    assert "bytes; 1048576 are allowed" in screen.errors[0]["message"]
+    assert screen.texts[0] == "5"
+    await screen.press("ok")
+    assert screen.texts[0] == "4"
+
+
+async def test_events_after_one_that_failed_still_count() -> None:
+    def post(context: Any) -> Any:
+        count, set_count = use_state(0)
+
+        def fail() -> None:
+            raise RuntimeError
+
+        return vstack(text(count), button("fail", on_press=fail), button("one", on_press=lambda: set_count(count + 1)))
+
+    screen = await Stage.of(post).open()
+    fail, one = ({"type": "press", "action": screen.find(name)["press"]} for name in ("fail", "one"))
+    await screen.step(one, fail, one)
+    assert screen.texts[0] == "2"
+    assert len(screen.errors) == 1
+
+
+async def test_a_press_on_what_has_gone_is_ignored() -> None:
+    screen = await Stage.of(counter).open()
+    await screen.step({"type": "press", "action": "v9.b9"}, {"type": "interval", "hook": "interval-7"})
+    assert screen.texts[0] == "Count: 0"
+    assert screen.rev == 1
