@@ -142,8 +142,8 @@ def oracle(expression: str, zone: ZoneInfo, start: int, end: int) -> Iterator[in
 
 
 def minute_by_minute(expression: str, zone: ZoneInfo, start: int, end: int) -> Iterator[int]:
-    """What a wildcard job means, spelt out: every real second whose wall time matches. The referee where cronsim 2.8 errs:
-    it loses the slot that follows a change of half an hour (Lord Howe)."""
+    """What a wildcard job means, spelt out: every real second whose wall time matches. The judge where cronsim 2.8 errs: it
+    loses the slot that follows a change of half an hour (Lord Howe)."""
     matcher = CronSim(expression, datetime(2000, 1, 1))  # noqa: DTZ001 - only its sets are used
     for second in range(start + 1, end + 1):
         wall = datetime.fromtimestamp(second, zone)
@@ -170,9 +170,10 @@ def differences(zone: str, expressions: tuple[str, ...], seen: set[tuple[int, in
         seen.add((change, before, after))
         start, end = change - 2 * 3600 - 1, change + 2 * 3600 + abs(after - before)
         for expression in expressions:
-            expected, actual = list(oracle(expression, place, start, end)), list(ours(expression, zone, start, end))
-            if expected != actual and expression not in FIXED:
-                expected = list(minute_by_minute(expression, place, start, end))
+            # cronsim 2.8 never returns for some expressions where a change is not at a full hour (Goose Bay, 00:01).
+            odd = (change + before) % 3600 or (after - before) % 3600
+            judge = minute_by_minute if odd and expression not in FIXED else oracle
+            expected, actual = list(judge(expression, place, start, end)), list(ours(expression, zone, start, end))
             if expected != actual:
                 when = datetime.fromtimestamp(change, UTC)
                 found.append(f"{zone} {when} {expression}: expected {expected}, got {actual}")
