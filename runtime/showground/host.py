@@ -56,6 +56,7 @@ from showground.views.inbox import Inbox
 from showground.views.live import LivePosts
 from showground.views.passes import Passes
 from showground.views.snapshots import Snapshots
+from showground.web.auth import emit_authorization
 from showground.web.identity import Identity
 from showground.web.invoke import InvokeRoutes
 from showground.web.live import LiveEndpoints
@@ -208,7 +209,7 @@ class Host:
             Assets(self.bundles.folder),
         ):
             routes.register(web)
-        event_routes(web, intake, catalogue)
+        event_routes(web, intake, catalogue, emit_authorization(tokens.check_emit))
         dead_letter_routes(web, DeadLetters(deliveries))
         endpoints.routes(web)
         pages.routes(web)

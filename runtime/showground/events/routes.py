@@ -18,7 +18,8 @@ from showground.keys import InstallationId
 from showground.model import Json, Outcome
 
 Authorize = Callable[[web.Request, Collection[str]], Awaitable[None]]
-"""Raise `forbidden` unless the caller may emit into these communities, which only the events themselves name."""
+"""Raise unless the caller may emit into these communities, which only the events themselves name. Asked first about none of
+them, before the body is read: then it is about the token alone."""
 Ended = Mapping[tuple[InstallationId, str], Outcome | None]
 
 
@@ -27,6 +28,8 @@ def event_routes(router: Route, intake: Intake, catalogue: Catalogue, authorize:
 
     async def post(request: web.Request) -> web.Response:
         wait_s = _wait(request)
+        if authorize is not None:
+            await authorize(request, ())
         events = parse(
             request.headers.get("Content-Type", ""),
             {name.lower(): value for name, value in request.headers.items()},
@@ -51,7 +54,8 @@ def event_routes(router: Route, intake: Intake, catalogue: Catalogue, authorize:
             },
         )
 
-    router("POST", "/api/v1/events", post, "emit")
+    # The path names no community, so a token that is for one only is checked by `authorize`, event by event.
+    router("POST", "/api/v1/events", post, "emit" if authorize is None else None)
     router("GET", "/api/v1/event-types", types, "read")
 
 

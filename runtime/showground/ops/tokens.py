@@ -10,7 +10,7 @@ import hashlib
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -151,6 +151,12 @@ class Tokens:
                     "Authorization",
                     "Use a token without that restriction.",
                 )
+
+    async def check_emit(self, secret: str, communities: Collection[str]) -> None:
+        """Return when the token may emit into all of *communities*; into none of them: when it may emit at all."""
+        token = await self.verify(secret)
+        for community in communities or ([token.community] if token.community is not None else [None]):
+            await self.check(secret, "emit", community, token.app)
 
     async def verify(self, secret: str) -> Token:
         """The record of a valid token; raises `unauthorized`."""

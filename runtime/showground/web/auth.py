@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from aiohttp import web
@@ -46,3 +46,16 @@ def guarded(handler: Handler, scope: str, check: TokenCheck) -> Handler:
         return await handler(request)
 
     return guard
+
+
+class EmitCheck(Protocol):
+    async def __call__(self, token: str, communities: Collection[str], /) -> None: ...
+
+
+def emit_authorization(check: EmitCheck) -> Callable[[web.Request, Collection[str]], Awaitable[None]]:
+    """What `events.routes` asks before it takes events in."""
+
+    async def authorize(request: web.Request, communities: Collection[str]) -> None:
+        await check(bearer_token(request), communities)
+
+    return authorize

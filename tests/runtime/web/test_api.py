@@ -124,6 +124,18 @@ async def test_a_token_covers_its_scopes_in_its_community_only(host: HostUnderTe
             assert response.status == 403
 
 
+async def test_a_token_for_one_community_sends_events_there_and_nowhere_else(host: HostUnderTest) -> None:
+    made = await host.call(
+        "POST", "/api/v1/tokens", json={"name": "hook", "scopes": ["emit"], "community": "playground"}
+    )
+    event = {"specversion": "1.0", "id": "1", "source": "s", "type": "PostCreate", "data": {"post": {"id": "t3_1"}}}
+    headers = {"Authorization": f"Bearer {made['token']}", "Content-Type": "application/cloudevents+json"}
+    async with aiohttp.ClientSession(headers=headers) as client:
+        for subject, status in (("playground", 202), ("elsewhere", 403)):
+            async with client.post(host.host.url + "/api/v1/events", json={**event, "subject": subject}) as response:
+                assert response.status == status
+
+
 @pytest.mark.parametrize(
     ("origin", "allowed"),
     [
