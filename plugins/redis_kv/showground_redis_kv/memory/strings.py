@@ -257,13 +257,14 @@ def bitfield(db: Database, words: list[bytes]) -> Reply:
                 new = None
             else:
                 new = (new - low) % (1 << width) + low
+        written = True
         if new is None:
+            data = data.ljust(size, b"\0")
             replies.append(None)
             continue
         mask = ((1 << width) - 1) << shift
         data = ((whole & ~mask) | ((new << shift) & mask)).to_bytes(size)
         replies.append(old if name == b"SET" else new)
-        written = True
     if written:
         db.values[key] = data
     return replies
