@@ -12,7 +12,7 @@ from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.model import AppVersion, Registration
 from showground.supervisor.broker import Broker, Session
-from showground.supervisor.worker import OnEnd, OnFree, Running
+from showground.supervisor.calls import OnEnd, OnFree, Running
 from showground.tasks import Tasks
 from showground.worker.logs import current_invocation
 from showground.worker.process import Load, LoadedBundle

@@ -13,8 +13,8 @@ from typing import Any
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.model import AppVersion, Registration
+from showground.supervisor.calls import Running, Worker
 from showground.supervisor.policy import Policy
-from showground.supervisor.worker import Running, Worker
 from showground.tasks import Tasks
 
 

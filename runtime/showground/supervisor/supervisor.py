@@ -13,11 +13,12 @@ from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.model import AppVersion, Invocation, Registration
 from showground.supervisor.broker import Broker
+from showground.supervisor.calls import CLOSED, OnEnd, OnFree, OnRetire, Running, Worker
 from showground.supervisor.inprocess import LocalWorker
 from showground.supervisor.logs import OnLog
 from showground.supervisor.policy import Policy
 from showground.supervisor.pool import Launched, Pool, PoolStats
-from showground.supervisor.worker import CLOSED, OnEnd, OnFree, OnRetire, ProcessWorker, Running, Worker
+from showground.supervisor.worker import ProcessWorker
 from showground.supervisor.zygote import Zygote
 from showground.tasks import Tasks
 from showground.worker.spawning import Level

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
 
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId
-from showground.model import AppVersion, Invocation, Registration
+from showground.model import AppVersion, Registration
 from showground.supervisor import exits
 from showground.supervisor.broker import Broker, Session
+from showground.supervisor.calls import EXPECTED, NOT_STARTED, OnEnd, OnFree, OnRetire, Running
 from showground.supervisor.logs import AppLog, OnLog, OutputPipe
 from showground.supervisor.policy import Policy
 from showground.supervisor.zygote import Zygote
@@ -24,60 +23,7 @@ from showground.tasks import Tasks
 from showground.worker import frames, spawning
 from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
 
-CLOSED = "the host is stopping"
-NOT_STARTED = "it was not started"
-EXPECTED = frozenset({NOT_STARTED, CLOSED, "its start was given up", "it did not load"})
-"""Ends that are no fault of the app, or that were told already."""
 LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
-
-
-class Running:
-    """One call to a worker that is not answered yet: an invocation, or the load."""
-
-    __slots__ = ("calls", "cancelled_at", "deadline", "future", "invocation", "payload", "session", "worker")
-
-    def __init__(
-        self, invocation: Invocation | None, payload: bytes, future: asyncio.Future[Any], deadline: float
-    ) -> None:
-        self.invocation = invocation
-        self.payload = payload
-        self.future = future
-        self.deadline = deadline
-        """On the clock's monotonic time."""
-        self.cancelled_at: float | None = None
-        self.session: Session | None = None
-        self.calls: dict[int, asyncio.Task[None]] | None = None
-        self.worker: Worker | None = None
-        """None while it waits for one."""
-
-
-class Worker(Protocol):
-    """What a pool needs of a worker, be it a process or in the host."""
-
-    in_flight: int
-    idle_since: float
-    """On the clock's monotonic time, as is `started_at`."""
-    started_at: float
-    loaded: bool
-    """Whether its pool has used it."""
-    ended: asyncio.Future[str]
-    """Done, with the reason, when no process of it is left."""
-
-    async def start(self, level: spawning.Level, folder: Path) -> Registration: ...
-
-    def run(self, running: Running) -> None: ...
-    def abandon(self, running: Running) -> None: ...
-    def check(self, now: float) -> None: ...
-    def drain(self) -> None: ...
-    def kill(self, reason: str) -> None: ...
-
-
-OnFree = Callable[[Worker], None]
-"""The worker has answered an invocation and could take another."""
-OnRetire = Callable[[Worker], None]
-"""The worker is going to end by itself and takes nothing more."""
-OnEnd = Callable[[Worker, str, bool], None]
-"""(worker, reason, whether it was meant to end)"""
 
 
 class ProcessWorker:

@@ -1,0 +1,80 @@
+"""What a pool and a worker say to each other about one call, whichever kind of worker it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from showground.model import Invocation, Registration
+from showground.supervisor.broker import Session
+from showground.worker.spawning import Level
+
+CLOSED = "the host is stopping"
+NOT_STARTED = "it was not started"
+EXPECTED = frozenset({NOT_STARTED, CLOSED, "its start was given up", "it did not load"})
+"""Ends that are no fault of the app, or that were told already."""
+
+
+class Running:
+    """One call to a worker that is not answered yet: an invocation, or the load."""
+
+    __slots__ = ("calls", "cancelled_at", "deadline", "future", "invocation", "payload", "session", "worker")
+
+    def __init__(
+        self, invocation: Invocation | None, payload: bytes, future: asyncio.Future[Any], deadline: float
+    ) -> None:
+        self.invocation = invocation
+        self.payload = payload
+        self.future = future
+        self.deadline = deadline
+        """On the clock's monotonic time."""
+        self.cancelled_at: float | None = None
+        self.session: Session | None = None
+        self.calls: dict[int, asyncio.Task[None]] | None = None
+        self.worker: Worker | None = None
+        """None while it waits for one."""
+
+
+class Worker(Protocol):
+    """What a pool needs of a worker, be it a process or in the host."""
+
+    in_flight: int
+    idle_since: float
+    """On the clock's monotonic time, as is `started_at`."""
+    started_at: float
+    loaded: bool
+    """Whether its pool has used it."""
+    ended: asyncio.Future[str]
+    """Done, with the reason, when no process of it is left."""
+
+    async def start(self, level: Level, folder: Path) -> Registration: ...
+
+    def run(self, running: Running) -> None:
+        """Send one invocation; `running.future` gets its result. Raises `too_large`."""
+        ...
+
+    def abandon(self, running: Running) -> None:
+        """Nobody waits for *running* any more: cancel it."""
+        ...
+
+    def check(self, now: float) -> None:
+        """Enforce the deadlines; called every tick."""
+        ...
+
+    def drain(self) -> None:
+        """Finish what runs, then end; nothing more will be sent."""
+        ...
+
+    def kill(self, reason: str) -> None:
+        """End now. *reason* is what `OnEnd` tells."""
+        ...
+
+
+OnFree = Callable[[Worker], None]
+"""The worker has answered an invocation and could take another."""
+OnRetire = Callable[[Worker], None]
+"""The worker is going to end by itself and takes nothing more."""
+OnEnd = Callable[[Worker, str, bool], None]
+"""(worker, reason, whether it was meant to end)"""
