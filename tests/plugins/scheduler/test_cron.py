@@ -174,6 +174,9 @@ def differences(zone: str, expressions: tuple[str, ...], seen: set[tuple[int, in
             odd = (change + before) % 3600 or (after - before) % 3600
             judge = minute_by_minute if odd and expression not in FIXED else oracle
             expected, actual = list(judge(expression, place, start, end)), list(ours(expression, zone, start, end))
+            if expected != actual and expression not in FIXED:
+                # It loses slots that follow a gap at midnight, too, where weekdays are restricted (Damascus 2000).
+                expected = list(minute_by_minute(expression, place, start, end))
             if expected != actual:
                 when = datetime.fromtimestamp(change, UTC)
                 found.append(f"{zone} {when} {expression}: expected {expected}, got {actual}")
