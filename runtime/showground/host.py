@@ -35,7 +35,7 @@ from showground.events.intake import Intake
 from showground.events.routes import event_routes
 from showground.hookspecs import Services
 from showground.host_file import HostFile
-from showground.keys import KeySpace
+from showground.keys import InstallationId, KeySpace
 from showground.ops.health import Health
 from showground.ops.host_logging import configure_logging
 from showground.ops.logs import AppLogs
@@ -62,6 +62,7 @@ from showground.web.invoke import InvokeRoutes
 from showground.web.live import LiveEndpoints
 from showground.web.origins import Origins
 from showground.web.pages import PostPages
+from showground.web.plugin_router import PluginRouter
 from showground.web.server import WebServer
 
 log = logging.getLogger("showground.host")
@@ -202,9 +203,13 @@ class Host:
         static = web.files("/static", "showground", "static")
         pages = PostPages(live, installations, dispatch, identity, origins, static, tickets, settings.host.demo)
         plugins.lend(PAGES, pages)
+
+        def is_installed(key: InstallationId) -> bool:
+            return installations.get(key) is not None
+
         for routes in (
             InvokeRoutes(dispatch),  # first, because paths are tried in this order and this one is the hottest
-            OpsRoutes(health, metrics, logs, tokens, clock, lambda key: installations.get(key) is not None),
+            OpsRoutes(health, metrics, logs, tokens, clock, is_installed),
             AppRoutes(self.bundles, installations, self.lifecycle, app_settings, box),
             Assets(self.bundles.folder),
         ):
@@ -213,7 +218,7 @@ class Host:
         dead_letter_routes(web, DeadLetters(deliveries))
         endpoints.routes(web)
         pages.routes(web)
-        plugins.routes(web)
+        plugins.routes(PluginRouter(web, is_installed))
         web.on_drain(partial(live.drain, 1.0))
 
         # health

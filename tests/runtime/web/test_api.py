@@ -79,6 +79,8 @@ async def test_a_handler_that_spins_is_dead_at_its_deadline_and_the_next_call_wo
         ("POST", invoke("PostCreate") + "?timeout=soon", "{}", 422, "invalid"),
         ("POST", invoke("PostCreate", "Not An App"), "{}", 422, "invalid"),
         ("GET", "/api/v1/nothing", None, 404, "not_found"),
+        ("POST", "/api/v1/communities/playground/apps/nobody/channels/events", "{}", 404, "not_found"),
+        ("GET", "/api/v1/communities/playground/apps/nobody/jobs", None, 404, "not_found"),
         ("DELETE", "/api/v1/events", None, 405, "bad_request"),
         ("GET", "/static/../host.py", None, 404, "not_found"),
         ("GET", "/embed/t3_none", None, 404, "not_found"),
