@@ -12,14 +12,15 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from showground.context.call import Call
-from showground.context.redis_commands import RedisCommands, Value
+from showground.context.redis_collections import AllCommands
+from showground.context.redis_commands import Value
 from showground.errors import ShowgroundError
 from showground.tasks import Tasks
 
 T = TypeVar("T")
 
 
-class Redis(RedisCommands):
+class Redis(AllCommands):
     """The keys of one installation; `global_` has those that the app shares over all communities."""
 
     def __init__(self, call: Call, *, shared: bool = False) -> None:
@@ -84,7 +85,7 @@ def _copy(error: Exception) -> Exception:
     return error
 
 
-class Transaction(RedisCommands):
+class Transaction(AllCommands):
     """A transaction: reads before `multi()` give their values at once, commands after it are queued until `exec()`."""
 
     def __init__(self, call: Call, number: int) -> None:

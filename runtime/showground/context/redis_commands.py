@@ -17,16 +17,13 @@ T = TypeVar("T")
 Value = str | bytes | int | float
 Seconds = int | timedelta
 Moment = int | datetime
-Strings = set[str]
-Entry = tuple[str, dict[str, str]]
-"""One entry of a stream: its id and its fields."""
 
 
-def _same(reply: Any) -> Any:
+def same(reply: Any) -> Any:
     return reply
 
 
-def _ok(reply: Any) -> bool | None:
+def ok(reply: Any) -> bool | None:
     return True if reply == "OK" else None
 
 
@@ -38,7 +35,7 @@ def _float(reply: Any) -> float:
     return float(reply)
 
 
-def _pairs(reply: list[str]) -> dict[str, str]:
+def dict_of(reply: list[str]) -> dict[str, str]:
     return dict(zip(reply[::2], reply[1::2], strict=True))
 
 
@@ -46,20 +43,8 @@ def _scored(reply: list[str]) -> list[tuple[str, float]]:
     return [(member, float(score)) for member, score in zip(reply[::2], reply[1::2], strict=True)]
 
 
-def _set(reply: list[str]) -> set[str]:
-    return set(reply)
-
-
 def _buffer(reply: Any) -> bytes | None:
     return reply.encode() if isinstance(reply, str) else reply
-
-
-def _entries(reply: list[Any]) -> list[Entry]:
-    return [(entry_id, _pairs(fields)) for entry_id, fields in reply]
-
-
-def _streams(reply: Any) -> dict[str, list[Entry]]:
-    return {name: _entries(entries) for name, entries in reply or ()}
 
 
 def _page(convert: Callable[[list[Any]], T]) -> Callable[[list[Any]], tuple[int, T]]:
@@ -78,7 +63,7 @@ def _unix(value: Moment, factor: int = 1) -> int:
     return int(value.timestamp() * factor) if isinstance(value, datetime) else value
 
 
-def _words(**options: Value | bool | None) -> list[Value]:
+def option_words(**options: Value | bool | None) -> list[Value]:
     """`nx=True, ex=5` as `NX EX 5`; what is None or False is left out."""
     words: list[Value] = []
     for name, value in options.items():
@@ -102,7 +87,7 @@ class RedisCommands:
 
     async def execute_command(self, *words: Value) -> Any:
         """Any allowed command, with its reply as it is: `await redis.execute_command("LPOS", …)`."""
-        return await self._run(_same, *words)
+        return await self._run(same, *words)
 
     # --- keys ---
 
@@ -118,7 +103,7 @@ class RedisCommands:
         return await self._run(str, "TYPE", name)
 
     async def rename(self, src: str, dst: str) -> bool | None:
-        return await self._run(_ok, "RENAME", src, dst)
+        return await self._run(ok, "RENAME", src, dst)
 
     async def renamenx(self, src: str, dst: str) -> bool:
         return await self._run(bool, "RENAMENX", src, dst)
@@ -151,7 +136,7 @@ class RedisCommands:
         self, cursor: int = 0, match: str | None = None, count: int | None = None, _type: str | None = None
     ) -> tuple[int, list[str]]:
         """One page of the app's own keys. Begin with 0, go on with the returned cursor until it is 0; a page may be empty."""
-        return await self._run(_page(list), "SCAN", cursor, *_words(match=match, count=count, type=_type))
+        return await self._run(_page(list), "SCAN", cursor, *option_words(match=match, count=count, type=_type))
 
     async def scan_iter(self, match: str | None = None, _type: str | None = None) -> AsyncIterator[str]:
         """Every own key once, in no order; keys written meanwhile may be missed."""
@@ -169,7 +154,7 @@ class RedisCommands:
     # --- strings ---
 
     async def get(self, name: str) -> str | None:
-        return await self._run(_same, "GET", name)
+        return await self._run(same, "GET", name)
 
     async def get_buffer(self, name: str) -> bytes | None:
         """The value as bytes, whatever it is."""
@@ -193,7 +178,7 @@ class RedisCommands:
         if nx and xx:
             raise _invalid("nx and xx exclude each other")
         exat = exat if expiration is None else expiration
-        words = _words(
+        words = option_words(
             ex=None if ex is None else _seconds(ex),
             px=None if px is None else _milliseconds(px),
             exat=None if exat is None else _unix(exat),
@@ -203,35 +188,35 @@ class RedisCommands:
             keepttl=keepttl,
             get=get,
         )
-        return await self._run(_same if get else _ok, "SET", name, value, *words)
+        return await self._run(same if get else ok, "SET", name, value, *words)
 
     async def setnx(self, name: str, value: Value) -> bool:
         return await self._run(bool, "SETNX", name, value)
 
     async def setex(self, name: str, time: Seconds, value: Value) -> bool | None:
-        return await self._run(_ok, "SETEX", name, _seconds(time), value)
+        return await self._run(ok, "SETEX", name, _seconds(time), value)
 
     async def getdel(self, name: str) -> str | None:
-        return await self._run(_same, "GETDEL", name)
+        return await self._run(same, "GETDEL", name)
 
     async def getex(
         self, name: str, ex: Seconds | None = None, px: Seconds | None = None, persist: bool = False
     ) -> str | None:
-        words = _words(
+        words = option_words(
             ex=None if ex is None else _seconds(ex), px=None if px is None else _milliseconds(px), persist=persist
         )
-        return await self._run(_same, "GETEX", name, *words)
+        return await self._run(same, "GETEX", name, *words)
 
     async def mget(self, keys: str | Iterable[str], *more: str) -> list[str | None]:
         """One value for each key, None where there is none (an empty string stays one)."""
         names = [keys] if isinstance(keys, str) else list(keys)
-        return await self._run(_same, "MGET", *names, *more)
+        return await self._run(same, "MGET", *names, *more)
 
     async def mset(self, mapping: Mapping[str, Value]) -> bool | None:
-        return await self._run(_ok, "MSET", *_flat(mapping))
+        return await self._run(ok, "MSET", *flat(mapping))
 
     async def msetnx(self, mapping: Mapping[str, Value]) -> bool:
-        return await self._run(bool, "MSETNX", *_flat(mapping))
+        return await self._run(bool, "MSETNX", *flat(mapping))
 
     async def append(self, key: str, value: Value) -> int:
         return await self._run(int, "APPEND", key, value)
@@ -241,7 +226,7 @@ class RedisCommands:
 
     async def getrange(self, key: str, start: int, end: int) -> str:
         """Both ends are included."""
-        return await self._run(_same, "GETRANGE", key, start, end)
+        return await self._run(same, "GETRANGE", key, start, end)
 
     async def setrange(self, name: str, offset: int, value: Value) -> int:
         return await self._run(int, "SETRANGE", name, offset, value)
@@ -263,21 +248,21 @@ class RedisCommands:
 
     async def bitfield(self, key: str, *commands: Value) -> list[int | None]:
         """`await redis.bitfield("k", "incrBy", "u8", 0, 1, "get", "u8", 0)`."""
-        return await self._run(_same, "BITFIELD", key, *commands)
+        return await self._run(same, "BITFIELD", key, *commands)
 
     # --- hashes ---
 
     async def hget(self, name: str, key: str) -> str | None:
-        return await self._run(_same, "HGET", name, key)
+        return await self._run(same, "HGET", name, key)
 
     async def hmget(self, name: str, keys: Iterable[str], *more: str) -> list[str | None]:
-        return await self._run(_same, "HMGET", name, *([keys] if isinstance(keys, str) else keys), *more)
+        return await self._run(same, "HMGET", name, *([keys] if isinstance(keys, str) else keys), *more)
 
     async def hset(
         self, name: str, key: str | None = None, value: Value | None = None, mapping: Mapping[str, Value] | None = None
     ) -> int:
         """How many fields are new: `hset("h", "field", 1)` or `hset("h", mapping={…})`."""
-        pairs = _flat(mapping or {})
+        pairs = flat(mapping or {})
         if key is not None and value is not None:
             pairs = [key, value, *pairs]
         return await self._run(int, "HSET", name, *pairs)
@@ -286,7 +271,7 @@ class RedisCommands:
         return await self._run(int, "HSETNX", name, key, value)
 
     async def hgetall(self, name: str) -> dict[str, str]:
-        return await self._run(_pairs, "HGETALL", name)
+        return await self._run(dict_of, "HGETALL", name)
 
     async def hdel(self, name: str, *keys: str) -> int:
         return await self._run(int, "HDEL", name, *keys)
@@ -295,10 +280,10 @@ class RedisCommands:
         return await self._run(bool, "HEXISTS", name, key)
 
     async def hkeys(self, name: str) -> list[str]:
-        return await self._run(_same, "HKEYS", name)
+        return await self._run(same, "HKEYS", name)
 
     async def hvals(self, name: str) -> list[str]:
-        return await self._run(_same, "HVALS", name)
+        return await self._run(same, "HVALS", name)
 
     async def hlen(self, name: str) -> int:
         return await self._run(int, "HLEN", name)
@@ -315,7 +300,7 @@ class RedisCommands:
     async def hscan(
         self, name: str, cursor: int = 0, match: str | None = None, count: int | None = None
     ) -> tuple[int, dict[str, str]]:
-        return await self._run(_page(_pairs), "HSCAN", name, cursor, *_words(match=match, count=count))
+        return await self._run(_page(dict_of), "HSCAN", name, cursor, *option_words(match=match, count=count))
 
     # --- sorted sets ---
 
@@ -331,7 +316,7 @@ class RedisCommands:
         lt: bool = False,
     ) -> Any:
         """How many members are new (with *ch*: changed); with *incr* the new score, or None."""
-        words = _words(nx=nx, xx=xx, gt=gt, lt=lt, ch=ch, incr=incr)
+        words = option_words(nx=nx, xx=xx, gt=gt, lt=lt, ch=ch, incr=incr)
         pairs = [word for member, score in mapping.items() for word in (score, member)]
         return await self._run(_number if incr else int, "ZADD", name, *words, *pairs)
 
@@ -348,10 +333,10 @@ class RedisCommands:
         return await self._run(lambda reply: [_number(score) for score in reply], "ZMSCORE", key, *members)
 
     async def zrank(self, name: str, value: str) -> int | None:
-        return await self._run(_same, "ZRANK", name, value)
+        return await self._run(same, "ZRANK", name, value)
 
     async def zrevrank(self, name: str, value: str) -> int | None:
-        return await self._run(_same, "ZREVRANK", name, value)
+        return await self._run(same, "ZREVRANK", name, value)
 
     async def zincrby(self, name: str, amount: float, value: str) -> float:
         return await self._run(_float, "ZINCRBY", name, amount, value)
@@ -377,9 +362,11 @@ class RedisCommands:
         limit: list[Value] = (
             [] if offset is None and num is None else ["LIMIT", offset or 0, -1 if num is None else num]
         )
-        words = _words(byscore=byscore, bylex=bylex, rev=desc)
-        convert: Callable[[Any], Any] = _scored if withscores else _same
-        return await self._run(convert, "ZRANGE", name, start, end, *words, *limit, *_words(withscores=withscores))
+        words = option_words(byscore=byscore, bylex=bylex, rev=desc)
+        convert: Callable[[Any], Any] = _scored if withscores else same
+        return await self._run(
+            convert, "ZRANGE", name, start, end, *words, *limit, *option_words(withscores=withscores)
+        )
 
     async def zrem(self, name: str, *values: str) -> int:
         return await self._run(int, "ZREM", name, *values)
@@ -402,101 +389,8 @@ class RedisCommands:
     async def zscan(
         self, name: str, cursor: int = 0, match: str | None = None, count: int | None = None
     ) -> tuple[int, list[tuple[str, float]]]:
-        return await self._run(_page(_scored), "ZSCAN", name, cursor, *_words(match=match, count=count))
-
-    # --- sets ---
-
-    async def sadd(self, name: str, *values: Value) -> int:
-        return await self._run(int, "SADD", name, *values)
-
-    async def srem(self, name: str, *values: Value) -> int:
-        return await self._run(int, "SREM", name, *values)
-
-    async def smembers(self, name: str) -> Strings:
-        return await self._run(_set, "SMEMBERS", name)
-
-    async def sismember(self, name: str, value: Value) -> bool:
-        return await self._run(bool, "SISMEMBER", name, value)
-
-    async def scard(self, name: str) -> int:
-        return await self._run(int, "SCARD", name)
-
-    async def spop(self, name: str) -> str | None:
-        return await self._run(_same, "SPOP", name)
-
-    async def srandmember(self, name: str) -> str | None:
-        return await self._run(_same, "SRANDMEMBER", name)
-
-    async def smove(self, src: str, dst: str, value: Value) -> bool:
-        return await self._run(bool, "SMOVE", src, dst, value)
-
-    async def sinter(self, *keys: str) -> Strings:
-        return await self._run(_set, "SINTER", *keys)
-
-    async def sunion(self, *keys: str) -> Strings:
-        return await self._run(_set, "SUNION", *keys)
-
-    async def sdiff(self, *keys: str) -> Strings:
-        return await self._run(_set, "SDIFF", *keys)
-
-    # --- lists ---
-
-    async def lpush(self, name: str, *values: Value) -> int:
-        return await self._run(int, "LPUSH", name, *values)
-
-    async def rpush(self, name: str, *values: Value) -> int:
-        return await self._run(int, "RPUSH", name, *values)
-
-    async def lpop(self, name: str) -> str | None:
-        return await self._run(_same, "LPOP", name)
-
-    async def rpop(self, name: str) -> str | None:
-        return await self._run(_same, "RPOP", name)
-
-    async def llen(self, name: str) -> int:
-        return await self._run(int, "LLEN", name)
-
-    async def lrange(self, name: str, start: int, end: int) -> list[str]:
-        return await self._run(_same, "LRANGE", name, start, end)
-
-    async def lindex(self, name: str, index: int) -> str | None:
-        return await self._run(_same, "LINDEX", name, index)
-
-    async def lset(self, name: str, index: int, value: Value) -> bool | None:
-        return await self._run(_ok, "LSET", name, index, value)
-
-    async def lrem(self, name: str, count: int, value: Value) -> int:
-        return await self._run(int, "LREM", name, count, value)
-
-    async def ltrim(self, name: str, start: int, end: int) -> bool | None:
-        return await self._run(_ok, "LTRIM", name, start, end)
-
-    # --- streams ---
-
-    async def xadd(self, name: str, fields: Mapping[str, Value], id: str = "*", maxlen: int | None = None) -> str:
-        """The new entry's id. With *maxlen* the oldest entries beyond it are dropped, exactly."""
-        trim: list[Value] = [] if maxlen is None else ["MAXLEN", maxlen]
-        return await self._run(str, "XADD", name, *trim, id, *_flat(fields))
-
-    async def xlen(self, name: str) -> int:
-        return await self._run(int, "XLEN", name)
-
-    async def xrange(self, name: str, min: str = "-", max: str = "+", count: int | None = None) -> list[Entry]:
-        return await self._run(_entries, "XRANGE", name, min, max, *_words(count=count))
-
-    async def xrevrange(self, name: str, max: str = "+", min: str = "-", count: int | None = None) -> list[Entry]:
-        return await self._run(_entries, "XREVRANGE", name, max, min, *_words(count=count))
-
-    async def xread(self, streams: Mapping[str, str], count: int | None = None) -> dict[str, list[Entry]]:
-        """What comes after the given ids. Never waits."""
-        return await self._run(_streams, "XREAD", *_words(count=count), "STREAMS", *streams, *streams.values())
-
-    async def xdel(self, name: str, *ids: str) -> int:
-        return await self._run(int, "XDEL", name, *ids)
-
-    async def xtrim(self, name: str, maxlen: int) -> int:
-        return await self._run(int, "XTRIM", name, "MAXLEN", maxlen)
+        return await self._run(_page(_scored), "ZSCAN", name, cursor, *option_words(match=match, count=count))
 
 
-def _flat(mapping: Mapping[str, Value]) -> list[Value]:
+def flat(mapping: Mapping[str, Value]) -> list[Value]:
     return [word for pair in mapping.items() for word in pair]
