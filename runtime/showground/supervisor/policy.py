@@ -18,7 +18,7 @@ class Policy:
     tick_s: float = 0.05
     """How exactly deadlines are kept."""
     backoff_s: float = 0.1
-    """Pause before the second start in a row; doubles with every failure, with jitter between half and whole."""
+    """Pause after the first failure; doubles with every further one in a row, with jitter between half and whole."""
     backoff_max_s: float = 30.0
     healthy_s: float = 10.0
     """A worker that lived so long was no part of a crash loop."""
