@@ -41,6 +41,9 @@ class PubSub:
         self._letter = "S" if sharded else ""
         self._channels: dict[str, asyncio.Event] = {}
         """Wanted channels; the event is set while Redis has confirmed the channel."""
+        self._missed: set[str] = set()
+        """Channels that were confirmed once and then lost, whose subscribers have not been told yet. It outlives further
+        losses: a channel leaves it when it is confirmed again, not when a connection comes up."""
         self._wire: Wire | None = None
         self._closed = False
         self.on_moved: Callable[[Sequence[str]], None] | None = None
@@ -62,6 +65,7 @@ class PubSub:
         except BaseException as error:
             for name in fresh:
                 self._channels.pop(name, None)
+                self._missed.discard(name)
             if fresh and self._wire is not None and self._wire.usable:
                 self._wire.send_raw(self._letter + "UNSUBSCRIBE", *fresh)
             if isinstance(error, TimeoutError):
@@ -72,6 +76,7 @@ class PubSub:
 
     async def unsubscribe(self, *channels: str) -> None:
         gone = [name for name in channels if self._channels.pop(name, None) is not None]
+        self._missed.difference_update(gone)
         if gone and self._wire is not None and self._wire.usable:
             self._wire.send_raw(self._letter + "UNSUBSCRIBE", *gone)
 
@@ -93,10 +98,11 @@ class PubSub:
             if wire is not None:
                 await self._until_lost(wire)
                 self._wire = None
-            lost = [name for name, confirmed in self._channels.items() if confirmed.is_set()]
-            for confirmed in self._channels.values():
-                confirmed.clear()
-            await self._again(lost)
+            for name, confirmed in self._channels.items():
+                if confirmed.is_set():
+                    self._missed.add(name)
+                    confirmed.clear()
+            await self._again()
 
     async def _until_lost(self, wire: Wire) -> None:
         """Return when the connection is gone. A silent one is asked for a sign of life, so that a half-open one is noticed."""
@@ -116,7 +122,7 @@ class PubSub:
                         if wire.last_received < asked:
                             wire.abort("silent for too long")
 
-    async def _again(self, lost: Sequence[str]) -> None:
+    async def _again(self) -> None:
         failures = 0
         while not self._closed:
             try:
@@ -127,13 +133,23 @@ class PubSub:
                 pause = min(FIRST_PAUSE_S * 2 ** min(failures, 10), LONGEST_PAUSE_S)
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # jitter, not a secret
         wire = self._wire
-        still = [name for name in lost if name in self._channels]
-        for name in still:
+        for name in tuple(self._missed):
             confirmed = self._channels.get(name)
             while confirmed is not None and not confirmed.is_set() and wire is not None and wire.usable:
                 await self._either(confirmed, wire)
-        if still and wire is not None and wire.usable and self._on_reset is not None:
-            self._on_reset([name for name in still if name in self._channels])
+
+    def _confirmed(self, name: str) -> None:
+        confirmed = self._channels.get(name)
+        if confirmed is None:
+            return
+        confirmed.set()
+        if name in self._missed:
+            self._missed.discard(name)
+            if self._on_reset is not None:
+                try:
+                    self._on_reset([name])
+                except Exception:
+                    log.exception("a subscriber of channel %s failed to take up again", name)
 
     async def _either(self, confirmed: asyncio.Event, wire: Wire) -> None:
         try:
@@ -157,9 +173,7 @@ class PubSub:
                 except Exception:
                     log.exception("a subscriber of channel %s failed", name)
         elif kind in (b"subscribe", b"ssubscribe"):
-            confirmed = self._channels.get(reply[1].decode())
-            if confirmed is not None:
-                confirmed.set()
+            self._confirmed(reply[1].decode())
         elif kind == b"sunsubscribe" and reply[1] is not None:
             name = reply[1].decode()
             if name in self._channels and self.on_moved is not None:
