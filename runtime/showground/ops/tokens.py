@@ -155,7 +155,8 @@ class Tokens:
     async def check_emit(self, secret: str, communities: Collection[str]) -> None:
         """Return when the token may emit into all of *communities*; into none of them: when it may emit at all."""
         token = await self.verify(secret)
-        for community in communities or ([token.community] if token.community is not None else [None]):
+        wanted: Collection[str | None] = communities or (token.community,)
+        for community in wanted:
             await self.check(secret, "emit", community, token.app)
 
     async def verify(self, secret: str) -> Token:
