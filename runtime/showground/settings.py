@@ -94,7 +94,8 @@ class Settings(Frozen, frozen=True, kw_only=True):
 
     @property
     def data_dir(self) -> Path:
-        return Path(self.host.data_dir)
+        """Absolute, because workers and the embedded Redis have working folders of their own."""
+        return Path(self.host.data_dir).absolute()
 
 
 SECTIONS: Mapping[str, type[Frozen]] = {

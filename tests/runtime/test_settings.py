@@ -57,3 +57,8 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("= 3")
     with pytest.raises(ShowgroundError, match="not valid TOML"):
         load_settings(tmp_path / "bad.toml", {})
+
+
+def test_a_relative_data_folder_is_meant_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(environ={}).data_dir == tmp_path / ".showground"
