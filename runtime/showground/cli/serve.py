@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from showground.host import Host
 
 Callback = Callable[..., int]
+
+YOUNG_OBJECTS = 10_000
+"""New objects between two runs of the garbage collector; Python's 700 are less than 64 requests under way hold."""
 
 SETTINGS_FILE = "showground.toml"
 
@@ -105,6 +109,7 @@ async def serve_until_stopped(settings: Settings, when_ready: Callable[[Host], A
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping)
     async with Host(settings) as host:
+        settle_memory()
         click.echo(f"Showground is ready at {host.url} ({host.summary})", err=True)
         if when_ready is not None:
             preparing = asyncio.create_task(_as_coroutine(when_ready(host)), name="demo")
@@ -119,6 +124,16 @@ async def serve_until_stopped(settings: Settings, when_ready: Callable[[Host], A
         await stop.wait()
         click.echo("Stopping …", err=True)
     return 0
+
+
+def settle_memory() -> None:
+    """Let the garbage collector pass over what lives as long as the host.
+
+    Looking through all of that again and again took 10 % of a busy host's time, in pauses of 30 ms (2026-11-24).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
 async def _as_coroutine(work: Awaitable[None]) -> None:
