@@ -32,6 +32,8 @@ SLOW_BYTES = 256 * 1024
 CUT_BYTES = 2 * 1024 * 1024
 """Unsent bytes at which the connection is cut: whatever is on the other side no longer reads."""
 EVENTS_PER_S, EVENTS_BURST = 50.0, 150.0
+NORMAL_CLOSURE = b"\x88\x02\x03\xe8"
+"""A close frame with code 1000 (RFC 6455 sections 5.5.1 and 7.4.1); what it means for the client stands in the `bye` before."""
 
 Identify = Callable[[web.Request, LivePost, str | None], Awaitable[ViewerIdentity | None]]
 """Who sent a request, as its cookie or ticket proves; None when nothing does. Raises `unauthorized` for a bad ticket."""
@@ -40,14 +42,12 @@ Identify = Callable[[web.Request, LivePost, str | None], Awaitable[ViewerIdentit
 class SocketConnection:
     """Writes frames straight to the transport: aiohttp's writer would cost a task switch per message."""
 
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
-        self._socket = socket
+    def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self.closing: tuple[str, float | None] | None = None
-        self.ended = asyncio.Event()
+        self._over = False
 
     def send(self, message: bytes) -> None:
-        if self._transport.is_closing() or self.closing is not None:
+        if self._over or self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() > CUT_BYTES:
             self._transport.abort()
@@ -59,10 +59,12 @@ class SocketConnection:
         return self._transport.get_write_buffer_size() > SLOW_BYTES
 
     def close(self, reason: str, retry_after: float | None) -> None:
-        if self.closing is None:
+        """Say goodbye and hang up once it is sent; whoever reads from the socket then finds it closed."""
+        if not self._over:
             self.send(messages.bye(reason, retry_after))
-            self.closing = (reason, retry_after)
-            self.ended.set()
+            self._over = True
+            self._transport.write(NORMAL_CLOSURE)
+            self._transport.close()
 
 
 class StreamConnection:
@@ -147,7 +149,7 @@ class LiveEndpoints:
         transport = request.transport
         if transport is None:
             return socket
-        connection = SocketConnection(socket, transport)
+        connection = SocketConnection(transport)
         view: View | None = None
         post_id = request.match_info["post"]
         try:
@@ -170,24 +172,14 @@ class LiveEndpoints:
         self, socket: web.WebSocketResponse, connection: SocketConnection, post_id: str, view: View
     ) -> None:
         allowance = Allowance(self._monotonic)
-        ended = asyncio.create_task(connection.ended.wait(), name="live: connection ends")
-        try:
-            while True:
-                incoming = asyncio.create_task(socket.receive(), name="live: receive")
-                done, _ = await asyncio.wait((incoming, ended), timeout=SILENCE_S, return_when=asyncio.FIRST_COMPLETED)
-                if incoming not in done:
-                    incoming.cancel()
-                    await asyncio.gather(incoming, return_exceptions=True)
-                    return
-                message = incoming.result()
-                if message.type is not WSMsgType.TEXT:
-                    return
-                if not allowance.take():
-                    connection.close("too many events", 5.0)
-                    return
-                self._live.receive(post_id, view, read_message(message.data))
-        finally:
-            ended.cancel()
+        while True:
+            message = await socket.receive(timeout=SILENCE_S)
+            if message.type is not WSMsgType.TEXT:
+                return
+            if not allowance.take():
+                connection.close("too many events", 5.0)
+                return
+            self._live.receive(post_id, view, read_message(message.data))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """`?hello=` is the hello message."""
