@@ -9,6 +9,7 @@ import msgspec
 
 from showground.capabilities import Message
 from showground.model import Json
+from showground.websocket import text_frame
 
 PROTOCOL = 1
 """Version of the frames, told in the hello."""
@@ -24,27 +25,15 @@ class Framing(Protocol):
         ...
 
 
-def websocket_text_frame(payload: bytes) -> bytes:
-    """One unmasked, unfragmented text frame (RFC 6455 section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        head = bytes((0x81, size))
-    elif size < 65536:
-        head = b"\x81\x7e" + size.to_bytes(2, "big")
-    else:
-        head = b"\x81\x7f" + size.to_bytes(8, "big")
-    return head + payload
-
-
 class WebSocketFraming:
     """Text frames of JSON objects whose `type` says what they are."""
 
     def message(self, message: Message) -> bytes:
         position = str(message.position).encode("ascii")
-        return websocket_text_frame(b'{"type":"message","position":"%b","data":%b}' % (position, message.data))
+        return text_frame(b'{"type":"message","position":"%b","data":%b}' % (position, message.data))
 
     def notice(self, kind: str, fields: Mapping[str, Json]) -> bytes:
-        return websocket_text_frame(msgspec.json.encode({"type": kind, **fields}))
+        return text_frame(msgspec.json.encode({"type": kind, **fields}))
 
 
 class EventStreamFraming:
