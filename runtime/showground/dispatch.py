@@ -96,7 +96,11 @@ class Dispatch:
         supervisor: Supervisor,
         clock: Clock,
         observe: Callable[[HostEvent], None],
+        bound: Callable[[AppVersion], AppVersion] = lambda app: app,
     ) -> None:
+        """*bound* puts the operator's bounds on the limits of a version before any code of it runs."""
+        self._bound = bound
+        self._apps: dict[str, AppVersion] = {}
         self._installations = installations
         self._bundles = bundles
         self._supervisor = supervisor
@@ -108,8 +112,9 @@ class Dispatch:
     async def invoke(self, request: InvokeRequest) -> bytes:
         """Run *request* and return what the app's code returned."""
         installation = self.installation(request.installation)
-        app = installation.version
-        invocation = self._invocation(request, installation)
+        digest = installation.version.digest
+        app = self._apps.get(digest) or self._apps.setdefault(digest, self._bound(installation.version))
+        invocation = self._invocation(request, installation, app)
         folder = self._folders.get(app.digest) or await self._unpack(app.digest)
         started = self._clock.monotonic()
         outcome = "ok"
@@ -170,9 +175,9 @@ class Dispatch:
     def forget(self, digest: str) -> None:
         """A version is no longer at work on this host."""
         self._folders.pop(digest, None)
+        self._apps.pop(digest, None)
 
-    def _invocation(self, request: InvokeRequest, installation: Installation) -> Invocation:
-        app = installation.version
+    def _invocation(self, request: InvokeRequest, installation: Installation, app: AppVersion) -> Invocation:
         wanted = request.timeout_s or _registered_timeout(request, app.registration) or app.limits.timeout_s
         timeout_s = min(wanted, app.limits.timeout_s)
         invocation_id = self._ids.take()

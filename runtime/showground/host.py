@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,12 +31,14 @@ from showground.clock import Clock, SystemClock
 from showground.deliveries import DeadLetters, DeliverySettings, Outcomes, RedisDeliveries, Runner
 from showground.deliveries.routes import dead_letter_routes
 from showground.dispatch import Dispatch
+from showground.errors import ShowgroundError
 from showground.events.catalogue import Catalogue
 from showground.events.intake import Intake
 from showground.events.routes import event_routes
 from showground.hookspecs import Services
 from showground.host_file import HostFile
 from showground.keys import InstallationId, KeySpace
+from showground.model import AppVersion, Registration
 from showground.ops.health import Health
 from showground.ops.host_logging import configure_logging
 from showground.ops.logs import AppLogs
@@ -49,6 +52,7 @@ from showground.redis.deployment import open_redis
 from showground.settings import Settings
 from showground.supervisor.broker import Broker
 from showground.supervisor.isolation import choose
+from showground.supervisor.limits import bounded
 from showground.supervisor.policy import Policy
 from showground.supervisor.supervisor import Supervisor
 from showground.tasks import Tasks
@@ -67,18 +71,24 @@ from showground.web.server import WebServer
 
 log = logging.getLogger("showground.host")
 
+SWEEP_S = 600.0
 STALLED_S = 10.0
 """A loop that finished no turn for so long makes the host unready."""
 
 
 class Host:
-    """One host process. Entered, it serves; left, it drains within `host.drain_s` and leaves nothing running."""
+    """One host process. Entered, it serves; left, it drains within `host.drain_s` and leaves nothing running.
+
+    With *clock* given, the delivery queue goes by it too and not by Redis' time, so that a test that moves the clock moves
+    everything. Hosts that share a Redis then need one clock.
+    """
 
     def __init__(
         self, settings: Settings, clock: Clock | None = None, more_plugins: Sequence[tuple[str, object]] = ()
     ) -> None:
         self.settings = settings
         self._clock = clock or SystemClock()
+        self._host_time = clock is not None
         self._more_plugins = more_plugins
         self._exits = AsyncExitStack()
 
@@ -139,7 +149,12 @@ class Host:
 
         # events and deliveries
         deliveries = RedisDeliveries(
-            redis, keys, clock, msgspec.convert(settings.options.get("deliveries", {}), DeliverySettings), observe
+            redis,
+            keys,
+            clock,
+            msgspec.convert(settings.options.get("deliveries", {}), DeliverySettings),
+            observe,
+            host_time=self._host_time,
         )
         outcomes = await exits.enter_async_context(Outcomes(deliveries))
         catalogue = Catalogue(settings.events.types)
@@ -153,13 +168,24 @@ class Host:
         chosen = await plugins.enter(exits, settings.providers, services)
 
         # app code
+        def is_installed(key: InstallationId) -> bool:
+            return installations.get(key) is not None
+
+        def bound(app: AppVersion) -> AppVersion:
+            return bounded(app, settings.workers.limits)
+
+        def check(folder: Path, app: AppVersion) -> Awaitable[Registration]:
+            return supervisor.check(folder, bound(app))
+
         self.isolation = await choose(settings.workers.isolation, clock)
         policy = Policy(in_flight=settings.workers.in_flight, idle_s=settings.workers.idle_s)
-        supervisor = Supervisor(Broker(plugins), clock, logs.write, level=self.isolation.level, policy=policy)
+        supervisor = Supervisor(
+            Broker(plugins, is_installed), clock, logs.write, level=self.isolation.level, policy=policy
+        )
         exits.push_async_callback(supervisor.close)
         folders = Folders(settings.data_dir / "bundles")
-        self.bundles = BundleStore(redis, keys, clock, folders, check=supervisor.check, veto=plugins.registered)
-        self._dispatch = dispatch = Dispatch(installations, self.bundles, supervisor, clock, observe)
+        self.bundles = BundleStore(redis, keys, clock, folders, check=check, veto=plugins.registered)
+        self._dispatch = dispatch = Dispatch(installations, self.bundles, supervisor, clock, observe, bound)
         self.lifecycle = Lifecycle(
             installations,
             Journal(redis, keys),
@@ -169,6 +195,7 @@ class Host:
             emit_to=intake.emit_to,
             clear_deliveries=deliveries.clear,
             veto=plugins.registered,
+            observe=observe,
         )
 
         # live posts
@@ -196,6 +223,7 @@ class Host:
             Runner(deliveries, dispatch.handle, host_id=host_id, drain_s=settings.host.drain_s)
         )
         tasks.start("lifecycle: finish what was interrupted", self._recover())
+        tasks.start("bundles: let go of what no version has", self._sweep())
 
         # the way in
         origins = Origins(settings.host.allowed_origins, settings.host.public_url)
@@ -203,9 +231,6 @@ class Host:
         static = web.files("/static", "showground", "static")
         pages = PostPages(live, installations, dispatch, identity, origins, static, tickets, settings.host.demo)
         plugins.lend(PAGES, pages)
-
-        def is_installed(key: InstallationId) -> bool:
-            return installations.get(key) is not None
 
         for routes in (
             InvokeRoutes(dispatch),  # first, because paths are tried in this order and this one is the hottest
@@ -228,6 +253,16 @@ class Host:
         health.age("deliveries", runner.tick_age_s, STALLED_S)
         health.age("scheduler", plugins.provider(SCHEDULER).tick_age_s, STALLED_S)
         health.age("installations", installations.age_s, STALLED_S)
+        metrics.gauge(
+            "showground_installations",
+            "Apps at work in communities, over the whole deployment.",
+            lambda: float(len(installations.all())),
+        )
+        metrics.gauge(
+            "showground_event_loop_lag_seconds",
+            "By how much the event loop was late at worst within the last ten seconds.",
+            health.loop_lag_s,
+        )
         metrics.gauge("showground_views", "Live posts open in browsers.", lambda: float(len(live)))
         metrics.gauge("showground_deliveries_running", "Deliveries that run now.", lambda: float(runner.running()))
 
@@ -254,6 +289,14 @@ class Host:
         while True:
             await self.lifecycle.recover()
             await self._clock.sleep(5.0)
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await self.bundles.sweep()
+            except ShowgroundError as error:
+                log.warning("bundles were not swept, which is tried again in %d s: %s", SWEEP_S, error)
+            await self._clock.sleep(SWEEP_S)
 
     def _changed(
         self, tasks: Tasks, supervisor: Supervisor, dispatch: Dispatch, live: LivePosts, change: Change

@@ -135,6 +135,20 @@ class Limits(Frozen, frozen=True, kw_only=True):
     open_files: int = 64
 
 
+class LimitBounds(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator allows of each of `Limits`: its upper bound, and what an app gets that asks for nothing. None leaves it
+    to the app."""
+
+    workers: int | None = None
+    memory_mb: int | None = None
+    timeout_s: float | None = None
+    load_timeout_s: float | None = None
+    frame_bytes: int | None = None
+    log_lines_per_s: int | None = None
+    processes: int | None = None
+    open_files: int | None = None
+
+
 class AppVersion(Frozen, frozen=True, kw_only=True):
     """One immutable version of an app. `digest` is the SHA-256 of its content and its identity."""
 

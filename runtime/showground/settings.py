@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from showground.errors import Problem, ShowgroundError
-from showground.model import Frozen, Limits
+from showground.model import Frozen, LimitBounds
 
 ENVIRONMENT_PREFIX = "SHOWGROUND_"
 
@@ -54,8 +54,9 @@ class WorkerSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     isolation: Literal["auto", "none", "process", "confined"] = "auto"
     """`none`: in the host's process, for a debugger only. `process`: own process with limits. `confined`: also no network,
     no files, no other processes. `auto`: confined where its self-test passes, else process with a warning."""
-    limits: Limits = Limits()
-    """Upper bounds for what a manifest may ask for, and the defaults where it asks for nothing."""
+    limits: LimitBounds = LimitBounds()
+    """Upper bounds for what a manifest may ask for, which are also what an app gets that asks for nothing. They hold from the
+    next start of the host on, for versions that are stored already, too. Not set: what the manifest says."""
     idle_s: float = 300.0
     """Seconds after which a worker that nobody called is ended."""
     in_flight: int = 256

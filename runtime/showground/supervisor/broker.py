@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from showground.errors import ShowgroundError
 from showground.hookspecs import Extend, Method
+from showground.keys import InstallationId
 from showground.model import AppVersion, Invocation
 
 log = logging.getLogger("showground.broker")
 
 CALLS_IN_FLIGHT = 64
 """Capability calls of one invocation at once; the next is refused with `overloaded`."""
+
+
+IsInstalled = Callable[[InstallationId], bool]
 
 
 class ContextSource(Protocol):
@@ -25,10 +29,13 @@ class ContextSource(Protocol):
 class Session:
     """The capability calls of one invocation. Its members are asked for at the first call."""
 
-    __slots__ = ("_app", "_invocation", "_members", "_open", "_source")
+    __slots__ = ("_app", "_invocation", "_is_installed", "_members", "_open", "_source")
 
-    def __init__(self, source: ContextSource, invocation: Invocation, app: AppVersion) -> None:
+    def __init__(
+        self, source: ContextSource, is_installed: IsInstalled, invocation: Invocation, app: AppVersion
+    ) -> None:
         self._source = source
+        self._is_installed = is_installed
         self._invocation = invocation
         self._app = app
         self._members: dict[str, tuple[Mapping[str, Method], str | None]] | None = None
@@ -37,9 +44,14 @@ class Session:
     async def call(self, member: str, method: str, args: Sequence[object]) -> object:
         """`context.<member>.<method>(*args)`. Raises `ShowgroundError` only:
 
-        `not_found` (no such member or method), `not_configured`, `overloaded` (64 calls are open), what the plugin raised
-        as `ShowgroundError`, and `plugin_error` for anything else; its details are in the host's log only.
+        `not_found` (no such member or method, or the installation is gone), `not_configured`, `overloaded` (64 calls are open),
+        what the plugin raised as `ShowgroundError`, and `plugin_error` for anything else; its details are in the host's log only.
         """
+        if not self._is_installed(self._invocation.installation):
+            # Its data has been removed; a handler that outlives the removal must leave nothing new behind.
+            raise ShowgroundError(
+                "not_found", f"{self._invocation.installation} was uninstalled meanwhile", f"context.{member}.{method}"
+            )
         members = self._members
         if members is None:
             members = self._members = self._collect()
@@ -97,11 +109,12 @@ class Session:
 class Broker:
     """Opens a session per invocation. Whoever opens it ends what is still running in it."""
 
-    def __init__(self, source: ContextSource) -> None:
+    def __init__(self, source: ContextSource, is_installed: IsInstalled = lambda _: True) -> None:
         self._source = source
+        self._is_installed = is_installed
 
     def open(self, invocation: Invocation, app: AppVersion) -> Session:
-        return Session(self._source, invocation, app)
+        return Session(self._source, self._is_installed, invocation, app)
 
 
 def failed(member: str, method: str, function: Method) -> ShowgroundError:

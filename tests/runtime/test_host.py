@@ -1,0 +1,129 @@
+"""What the composition root joins: seen from outside, on a whole host."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from showground.errors import ShowgroundError
+from showground.keys import KeySpace
+from showground.model import AppVersion, LimitBounds, Limits
+from showground.redis.api import Redis
+from showground.supervisor.limits import bounded
+from showground.testing.host import HostUnderTest, running_host
+from showground.testing.waiting import eventually
+
+MEASURES_ITSELF = """
+import resource
+from showground import Devvit
+
+@Devvit.add_trigger("PostCreate")
+def limits(event, context):
+    return [resource.getrlimit(resource.RLIMIT_NOFILE)[0], round(context.remaining_s)]
+"""
+POST = {"post": {"id": "t3_1", "title": "Hi"}}
+
+
+def bundle(folder: Path, code: str, **manifest: Any) -> Path:
+    folder.mkdir()
+    (folder / "main.py").write_text(code)
+    (folder / "app.json").write_text(json.dumps({"name": folder.name, "version": "1.0.0", **manifest}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("asked", "bounds", "given"),
+    [
+        ({}, {}, {}),
+        ({}, {"memory_mb": 128}, {"memory_mb": 128}),
+        ({}, {"memory_mb": 1024}, {"memory_mb": 1024}),
+        (
+            {"memory_mb": 512, "timeout_s": 5.0},
+            {"memory_mb": 300, "timeout_s": 10.0},
+            {"memory_mb": 300, "timeout_s": 5.0},
+        ),
+    ],
+)
+def test_a_limit_is_what_is_asked_for_within_the_operators_bound(
+    asked: Mapping[str, Any], bounds: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
+    app = AppVersion(app="a", version="1.0.0", digest="d", entry="main.py", limits=Limits(**asked))
+    assert bounded(app, LimitBounds(**bounds)).limits == Limits(**given)
+
+
+async def test_the_operators_bounds_hold_for_workers_and_deadlines(
+    tmp_path: Path, redis_url: str, keys: KeySpace
+) -> None:
+    app = bundle(tmp_path / "greedy", MEASURES_ITSELF, limits={"open_files": 200, "timeout_s": 100})
+    workers = {"limits": {"open_files": 40, "timeout_s": 9}}
+    async with running_host(tmp_path / "host", redis_url, keys.prefix, workers=workers) as host:
+        await host.install(app)
+        path = "/api/v1/communities/playground/apps/greedy/invoke/PostCreate"
+        assert await host.call("POST", path, json=POST) == [40, 9]
+    async with running_host(tmp_path / "host", redis_url, keys.prefix) as host:
+        assert await host.call("POST", path, json=POST) == [200, 100], "bounds are the host's, not the version's"
+
+
+async def test_a_handler_that_outlives_its_installation_leaves_nothing_behind(
+    tmp_path: Path, redis_url: str, keys: KeySpace, redis: Redis
+) -> None:
+    code = """
+import asyncio
+from showground import Devvit
+
+Devvit.configure(redis=True)
+
+@Devvit.add_trigger("PostCreate")
+async def linger(event, context):
+    await context.redis.set("begun", "yes")
+    while True:
+        await asyncio.sleep(0.02)
+        await context.redis.incrby("later", 1)
+"""
+    async with running_host(tmp_path / "host", redis_url, keys.prefix) as host:
+        await host.install(bundle(tmp_path / "clingy", code))
+        path = "/api/v1/communities/playground/apps/clingy"
+        lingering = host.call("POST", f"{path}/invoke/PostCreate", json=POST)
+
+        waiting = asyncio.gather(lingering, return_exceptions=True)
+        await eventually(lambda: has_key(redis, keys, "begun"))
+        await host.call("DELETE", path)
+        [error] = await waiting
+        assert isinstance(error, ShowgroundError)
+        assert [key async for key in redis.scan(f"{keys.prefix}:{{clingy:playground}}:kv:*")] == []
+
+
+async def test_metrics_say_how_much_is_installed_and_what_changed(
+    tmp_path: Path, redis_url: str, keys: KeySpace
+) -> None:
+    async with running_host(tmp_path / "host", redis_url, keys.prefix) as host:
+        await host.install(bundle(tmp_path / "one", MEASURES_ITSELF))
+        metrics = await text(host, "/metrics")
+        assert "showground_installations 1.0" in metrics
+        assert 'showground_host_events_total{event="app_install"} 1.0' in metrics
+        assert "showground_event_loop_lag_seconds " in metrics
+
+
+async def test_a_host_lets_go_of_bundles_that_no_version_has(
+    tmp_path: Path, redis_url: str, keys: KeySpace, redis: Redis
+) -> None:
+    orphan = keys.host("bundle", "0" * 64)
+    await redis.call("HSET", orphan, "0", b"left by a host that was lost")
+    async with running_host(tmp_path / "host", redis_url, keys.prefix):
+        await eventually(lambda: expires(redis, orphan))
+
+
+async def has_key(redis: Redis, keys: KeySpace, name: str) -> bool:
+    return bool([key async for key in redis.scan(f"{keys.prefix}:{{clingy:playground}}:*{name}")])
+
+
+async def expires(redis: Redis, key: str) -> bool:
+    return int(await redis.call("TTL", key)) > 0
+
+
+async def text(host: HostUnderTest, path: str) -> str:
+    async with host.client.get(host.host.url + path) as response:
+        return await response.text()
