@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
-
 from showground.author.options import NAMES
 from showground.bundle.archive import content_files
 from showground.bundle.manifest import FILE, Manifest, decode_manifest, manifest_bytes
 from showground.bundle.schema import manifest_problems
+from showground.crontab import parse_crontab
 from showground.errors import Problem, ShowgroundError
 from showground.keys import CHANNEL_NAME
 
@@ -95,13 +94,10 @@ def _manifest_values(manifest: Manifest, names: list[str]) -> Iterator[Problem]:
 
 
 def _cron_problem(where: str, cron: str) -> Iterator[Problem]:
-    seconds = len(cron.split()) == 6
-    if len(cron.split()) not in (5, 6) or not croniter.is_valid(cron, second_at_beginning=seconds):
-        yield Problem(
-            where,
-            f"Invalid crontab: {cron!r}",
-            "Write five fields (minute hour day month weekday), or six with leading seconds.",
-        )
+    try:
+        parse_crontab(cron)
+    except ShowgroundError as error:
+        yield Problem(where, f"{error.message}: {cron!r}", error.remedy)
 
 
 def _zone_problem(where: str, zone: str) -> Iterator[Problem]:

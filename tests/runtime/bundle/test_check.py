@@ -89,6 +89,21 @@ CODE = {
         "main.py:2",
         "Invalid crontab",
     ),
+    "cron that only croniter takes": (
+        "Devvit.add_scheduler_job('t', on_run=f)\nrun_job(name='t', cron='5/10 * * * *')\n",
+        "main.py:2",
+        "Invalid crontab",
+    ),
+    "cron with L": (
+        "Devvit.add_scheduler_job('t', on_run=f)\nrun_job(name='t', cron='0 0 L * *')\n",
+        "main.py:2",
+        "Invalid crontab",
+    ),
+    "cron that never fires": (
+        "Devvit.add_scheduler_job('t', on_run=f)\nrun_job(name='t', cron='0 0 30 2 *')\n",
+        "main.py:2",
+        "Invalid crontab",
+    ),
     "unknown time zone": (
         "Devvit.add_scheduler_job('t', on_run=f)\nrun_job(name='t', cron='* * * * *', timezone='Mars/X')\n",
         "main.py:2",
