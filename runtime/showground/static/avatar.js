@@ -1,0 +1,34 @@
+// Faces for users without a picture: drawn from the id, so that the same person always looks the same.
+
+import { draw } from "./elements.js";
+
+const EARS = ["M20 34 16 12 36 22Z M80 34 84 12 64 22Z", "M50 22 46 8 54 8Z", "", "M24 26a10 10 0 1 1 12-8Z M76 26a10 10 0 1 0-12-8Z"];
+const MOUTHS = ["M42 66q8 8 16 0", "M43 66h14", "M45 64a5 5 0 0 0 10 0Z", "M42 64q4 5 8 0q4 5 8 0"];
+
+export function avatar(id, facing) {
+  const seed = hash(String(id));
+  const hue = seed % 360;
+  const look = facing === "right" ? 3 : -3;
+  const body = `hsl(${hue} 62% 62%)`;
+  const eye = (x) => [
+    draw("circle", { cx: x, cy: 50, r: 8, fill: "#fff" }),
+    draw("circle", { cx: x + look, cy: 51, r: 4, fill: "#1c1917" }),
+  ];
+  return draw(
+    "svg",
+    { viewBox: "0 0 100 100", "aria-hidden": "true", focusable: "false" },
+    draw("path", { d: EARS[(seed >> 9) % 4], fill: `hsl(${hue} 55% 50%)` }),
+    draw("path", { d: "M50 18c24 0 34 16 34 36S74 100 50 100 16 74 16 54 26 18 50 18Z", fill: body }),
+    draw("ellipse", { cx: 50, cy: 70, rx: 20, ry: 14, fill: `hsl(${(hue + 20) % 360} 80% 84%)` }),
+    ...eye(50 - 14 + look),
+    ...eye(50 + 14 + look),
+    draw("path", { d: MOUTHS[(seed >> 13) % 4], fill: "none", stroke: "#1c1917", "stroke-width": 3, "stroke-linecap": "round" }),
+  );
+}
+
+// FNV-1a, 32 bits
+function hash(text) {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  return value >>> 0;
+}
