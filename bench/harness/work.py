@@ -16,7 +16,7 @@ BUNDLE = BENCH / "bundle"
 PEERS = WORK / "venv"
 PEERS_PYTHON = PEERS / "bin" / "python"
 SHIPPED = WORK / "shipped"
-"""functions-framework with nothing but what it brings: beside uvloop and httptools its server takes those, and is three times as fast."""
+"""functions-framework with only what it brings: where uvloop and httptools are, its server takes them and is three times as fast."""
 NODE_MODULES = WORK / "node_modules"
 
 PYTHON_PEERS = (

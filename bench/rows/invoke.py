@@ -1,4 +1,4 @@
-"""A1, A3 to A7: an invocation over HTTP whose caller waits for the reply, in an isolated worker, beside what runs it in process."""
+"""A1, A3 to A7: an invocation over HTTP whose caller waits for the reply, in an isolated worker, beside others."""
 
 from __future__ import annotations
 

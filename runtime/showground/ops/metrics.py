@@ -27,6 +27,7 @@ class Metrics:
     def __init__(self, version: str = "") -> None:
         self.registry = CollectorRegistry()
         self._seen: dict[str, set[str]] = {name: set() for name in BOUNDS}
+        self._of_invocations: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         ProcessCollector(registry=self.registry)
         Gauge(
             "showground_build_info", "Always 1; the version is its label.", ["version"], registry=self.registry
@@ -87,9 +88,9 @@ class Metrics:
     def observe(self, event: HostEvent) -> None:
         match event.name:
             case "invocation":
-                app, kind = self._label(event, "app"), self._label(event, "kind")
-                self._invocations.labels(app, kind, self._label(event, "outcome")).inc()
-                self._invocation_seconds.labels(app, kind).observe(event.value)
+                counter, histogram = self._of_invocation(event)
+                counter.inc()
+                histogram.observe(event.value)
             case "delivery":
                 app, kind = self._label(event, "app"), self._label(event, "kind")
                 self._deliveries.labels(app, kind, self._label(event, "outcome")).inc()
@@ -112,6 +113,15 @@ class Metrics:
     def exposition(self) -> bytes:
         """All of it in the text format 0.0.4 or what `CONTENT_TYPE` says."""
         return generate_latest(self.registry)
+
+    def _of_invocation(self, event: HostEvent) -> tuple[Counter, Histogram]:
+        """Kept, because finding them by their labels costs more than counting, and this is asked at every call."""
+        app, kind, outcome = (self._label(event, name) for name in ("app", "kind", "outcome"))
+        kept = self._of_invocations.get((app, kind, outcome))
+        if kept is None:
+            kept = self._invocations.labels(app, kind, outcome), self._invocation_seconds.labels(app, kind)
+            self._of_invocations[app, kind, outcome] = kept
+        return kept
 
     def _label(self, event: HostEvent, name: str) -> str:
         return self._bounded(name, event.labels.get(name, ""))

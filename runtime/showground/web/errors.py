@@ -67,8 +67,11 @@ def _answer(request: web.Request, error: ShowgroundError, status: int | None = N
     return error_response(error, status)
 
 
-@web.middleware
-async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def answered(handler: Handler, request: web.Request) -> web.StreamResponse:
+    """What *handler* answers, or what went wrong in it as an answer.
+
+    No middleware of aiohttp's: where there is one, it lays two more calls around every handler.
+    """
     try:
         return await handler(request)
     except ShowgroundError as error:
@@ -79,6 +82,12 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except web.HTTPException as refused:
         return _from_aiohttp(request, refused)
+    except RecursionError:
+        # msgspec's way to say that JSON is nested too deeply; nothing of ours recurses over what was sent
+        return _answer(request, ShowgroundError("bad_request", "the body is nested too deeply", "body"))
+    except UnicodeError:
+        # aiohttp keeps bytes that are no UTF-8 as surrogates, which nothing can encode
+        return _answer(request, ShowgroundError("bad_request", "the request is not UTF-8", request.method))
     except TimeoutError:
         return error_response(
             ShowgroundError("not_ready", "the host did not answer in time", request.path, retry_after=1)

@@ -15,6 +15,9 @@ from showground.keys import installation_id
 from showground.model import Installation, InvocationKind
 
 
+_read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
 class InvokeRoutes:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
@@ -45,7 +48,7 @@ class InvokeRoutes:
     ) -> web.Response:
         body = await request.read() or b"{}"
         try:
-            msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            _read_object(body)
         except msgspec.DecodeError as error:
             raise ShowgroundError("bad_request", f"the body is not a JSON object: {error}", "body") from None
         result = await self._dispatch.invoke(
@@ -55,7 +58,7 @@ class InvokeRoutes:
 
 
 def _timeout(request: web.Request) -> float | None:
-    if "timeout" not in request.query:
+    if not request.query_string or "timeout" not in request.query:
         return None
     try:
         seconds = float(request.query["timeout"])

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from showground.errors import ShowgroundError
 from showground.web.auth import Handler, TokenCheck, guarded
-from showground.web.errors import error_response, errors
+from showground.web.errors import answered, error_response
 from showground.web.origins import Origins
 from showground.web.static import StaticFiles
 
@@ -34,10 +34,11 @@ class WebServer:
         self._check = check
         self._origins = origins
         self._is_draining = is_draining
-        self._app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors])
+        self._app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._app.on_response_prepare.append(_add_headers)
         self._ends: list[Callable[[], Awaitable[None]]] = []
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     def __call__(
         self,
@@ -47,8 +48,7 @@ class WebServer:
         scope: str | None,
     ) -> None:
         served: Handler = handler if scope is None else guarded(handler, scope, self._check)
-        always = path in ALWAYS_ANSWERED
-        self._app.router.add_route(method, path, served if always else self._unless_draining(served))
+        self._app.router.add_route(method, path, self._contained(served, path in ALWAYS_ANSWERED))
 
     def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
         files = StaticFiles(package, folder, prefix)
@@ -63,11 +63,21 @@ class WebServer:
 
     async def start(self, listen: str, port: int, drain_s: float) -> int:
         """Listen; returns the port. Raises `misconfigured` when the address cannot be had."""
-        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=drain_s, keepalive_timeout=75.0)
+        self._app.router.add_route("*", "/{path:.*}", self._contained(self._nothing_here, True))
+        self._runner = web.AppRunner(
+            self._app,
+            access_log=None,  # addresses may carry tickets and access tokens
+            shutdown_timeout=drain_s,
+            keepalive_timeout=75.0,
+            auto_decompress=False,  # a small body must not become a large one; see `_plain`
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, listen, port, backlog=1024, reuse_address=True)
+        server = self._runner.server
+        assert server is not None
         try:
-            await site.start()
+            self._listener = await asyncio.get_running_loop().create_server(
+                patient(server, self._patience), listen, port, backlog=1024, reuse_address=True
+            )
         except OSError as error:
             await self._runner.cleanup()
             raise ShowgroundError(
@@ -76,7 +86,7 @@ class WebServer:
                 "host.port",
                 "Choose another port with --port, or end what uses this one.",
             ) from error
-        bound: int = self._runner.addresses[0][1]
+        bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
 
     async def drain(self, drain_s: float) -> None:
@@ -90,14 +100,17 @@ class WebServer:
 
     async def stop(self) -> None:
         """Take no more connections, let running requests finish within the drain time, close the rest."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._runner is not None:
             runner, self._runner = self._runner, None
             with suppress(asyncio.TimeoutError):
                 await runner.cleanup()
 
-    def _unless_draining(self, handler: Handler) -> Handler:
+    def _contained(self, handler: Handler, always: bool) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
-            if self._is_draining():
+            if not always and self._is_draining():
                 response = error_response(
                     ShowgroundError(
                         "not_ready", "this host is stopping", request.path, "Ask another host.", retry_after=1
@@ -105,9 +118,37 @@ class WebServer:
                 )
                 response.force_close()
                 return response
-            return await handler(request)
+            return await answered(handler, request)
 
         return serve
+
+    async def _nothing_here(self, request: web.Request) -> web.StreamResponse:
+        """The last route: no other took the request."""
+        others = list(self._app.router.resources())[:-1]
+        allowed = {method for resource in others for method in (await resource.resolve(request))[1]}
+        raise web.HTTPMethodNotAllowed(request.method, allowed) if allowed else web.HTTPNotFound
+
+
+@web.middleware
+async def _watched(request: web.Request, handler: Handler) -> web.StreamResponse:
+    connection = connection_of(request)
+    if connection is None:
+        return await handler(request)
+    connection.began(request)
+    try:
+        return await handler(request)
+    finally:
+        connection.ended()
+
+
+@web.middleware
+async def _plain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise ShowgroundError(
+            "unsupported", f"a body in {coding[:40]} is not taken", "Content-Encoding", "Send it as it is."
+        )
+    return await handler(request)
 
 
 async def _ended(end: Callable[[], Awaitable[None]]) -> None:
