@@ -188,8 +188,11 @@ class HostHooks:
         """Offer capability providers: `offer(REALTIME, "redis", build)`. Called once, before anything starts."""
 
     @hookspec
-    def registered(self, app: AppVersion, registration: Registration) -> Sequence[Problem] | None:
-        """See what a bundle registered, each time one is checked, uploaded or installed; returned problems refuse it."""
+    def registered(
+        self, app: AppVersion, registration: Registration, providers: Providers
+    ) -> Sequence[Problem] | None:
+        """See what a bundle registered, each time one is uploaded, installed or rolled back to; returned problems refuse it.
+        `registration.configured` has the `configure` options as written, so a plugin judges its own here."""
 
     @hookspec
     def installed(self, installation: Installation, providers: Providers) -> Awaitable[None] | None:

@@ -32,6 +32,9 @@ Build = Callable[[Services], AbstractAsyncContextManager[Any]]
 def find_plugins(disabled: Iterable[str] = ()) -> Iterator[tuple[str, object]]:
     """Load every plugin that an installed distribution names in the group `showground.plugins`.
 
+    An entry point names a module, an object, or a class; a class is called without arguments, so each host has an instance
+    of its own.
+
     Raises `misconfigured` when two distributions use one name, or when one does not import; both are named.
     """
     found: dict[str, EntryPoint] = {}
@@ -48,7 +51,8 @@ def find_plugins(disabled: Iterable[str] = ()) -> Iterator[tuple[str, object]]:
             )
     for name, point in sorted(found.items()):
         try:
-            yield name, point.load()
+            plugin = point.load()
+            yield name, plugin() if isinstance(plugin, type) else plugin
         except Exception as error:
             raise ShowgroundError(
                 "misconfigured",
@@ -197,7 +201,8 @@ class Plugins:
 
     def registered(self, app: AppVersion, registration: Registration) -> list[Problem]:
         """Every veto of every plugin."""
-        return [p for _, found in self._each("registered", app=app, registration=registration) for p in found or ()]
+        verdicts = self._each("registered", app=app, registration=registration, providers=self.provider)
+        return [problem for _, found in verdicts for problem in found or ()]
 
     async def installed(self, installation: Installation) -> None:
         await self._lifecycle("installed", installation=installation)
