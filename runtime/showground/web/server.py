@@ -11,6 +11,7 @@ from aiohttp import web
 
 from showground.errors import ShowgroundError
 from showground.web.auth import Handler, TokenCheck, guarded
+from showground.web.connections import Patience, connection_of, patient
 from showground.web.errors import answered, error_response
 from showground.web.origins import Origins
 from showground.web.static import StaticFiles
@@ -30,10 +31,13 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 class WebServer:
     """One aiohttp application on one address. It is itself the `hookspecs.Router`; give all routes before `start`."""
 
-    def __init__(self, check: TokenCheck, origins: Origins, is_draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, check: TokenCheck, origins: Origins, is_draining: Callable[[], bool], patience: Patience | None = None
+    ) -> None:
         self._check = check
         self._origins = origins
         self._is_draining = is_draining
+        self._patience = patience or Patience()
         self._app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._app.on_response_prepare.append(_add_headers)
         self._ends: list[Callable[[], Awaitable[None]]] = []
@@ -69,7 +73,7 @@ class WebServer:
             access_log=None,  # addresses may carry tickets and access tokens
             shutdown_timeout=drain_s,
             keepalive_timeout=75.0,
-            auto_decompress=False,  # a small body must not become a large one; see `_plain`
+            auto_decompress=False,  # a small body must not become a large one; see `_contained`
         )
         await self._runner.setup()
         server = self._runner.server
@@ -118,7 +122,16 @@ class WebServer:
                 )
                 response.force_close()
                 return response
-            return await answered(handler, request)
+            if "Content-Encoding" in request.headers:
+                return await answered(_refuse_coding, request)
+            connection = connection_of(request)
+            if connection is None:
+                return await answered(handler, request)
+            connection.began(request)
+            try:
+                return await answered(handler, request)
+            finally:
+                connection.ended()
 
         return serve
 
@@ -129,26 +142,9 @@ class WebServer:
         raise web.HTTPMethodNotAllowed(request.method, allowed) if allowed else web.HTTPNotFound
 
 
-@web.middleware
-async def _watched(request: web.Request, handler: Handler) -> web.StreamResponse:
-    connection = connection_of(request)
-    if connection is None:
-        return await handler(request)
-    connection.began(request)
-    try:
-        return await handler(request)
-    finally:
-        connection.ended()
-
-
-@web.middleware
-async def _plain(request: web.Request, handler: Handler) -> web.StreamResponse:
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding != "identity":
-        raise ShowgroundError(
-            "unsupported", f"a body in {coding[:40]} is not taken", "Content-Encoding", "Send it as it is."
-        )
-    return await handler(request)
+async def _refuse_coding(request: web.Request) -> web.StreamResponse:
+    coding = request.headers["Content-Encoding"][:40]
+    raise ShowgroundError("unsupported", f"a body in {coding} is not taken", "Content-Encoding", "Send it as it is.")
 
 
 async def _ended(end: Callable[[], Awaitable[None]]) -> None:

@@ -1,0 +1,124 @@
+"""Connections of clients that dawdle: slow headers, slow bodies, answers that nobody reads (slowloris and its kin).
+
+aiohttp bounds the time between requests only. The rules and their rates are those of Apache's mod_reqtimeout
+(https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html): so much time, then a least rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from showground.model import Frozen
+
+
+class Patience(Frozen, frozen=True, kw_only=True):
+    """How long a client may take."""
+
+    header_s: float = 20.0
+    """From the first byte that is waited for until the head of the request is there."""
+    body_s: float = 20.0
+    """How long a body may come at whatever rate."""
+    body_bytes_per_s: float = 4096.0
+    """The least mean rate of a body from then on."""
+    read_s: float = 60.0
+    """How long the client may leave more than the transport's high-water mark (64 kB) of an answer unread."""
+
+
+class PatientConnection(asyncio.Protocol):
+    """Stands before aiohttp's own protocol on one connection, passes everything on, and hangs up when patience ends."""
+
+    def __init__(self, inner: asyncio.Protocol, patience: Patience) -> None:
+        self._inner = inner
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._request: web.BaseRequest | None = None
+        self._late: asyncio.TimerHandle | None = None
+        """Runs while a head or a body is waited for."""
+        self._unread: asyncio.TimerHandle | None = None
+        self._spent_s = 0.0
+
+    # --- from the transport ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._late = self._loop.call_later(self._patience.header_s, self._hang_up)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._request is None and self._late is None:
+            self._late = self._loop.call_later(self._patience.header_s, self._hang_up)
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._unread = self._loop.call_later(self._patience.read_s, self._hang_up)
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        _stop(self._unread)
+        self._unread = None
+        self._inner.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        _stop(self._late)
+        _stop(self._unread)
+        self._late = self._unread = None
+        self._inner.connection_lost(error)
+
+    # --- from the server ---
+
+    def began(self, request: web.BaseRequest) -> None:
+        """The head of *request* is there and its handler runs."""
+        _stop(self._late)
+        self._late = None
+        self._request = request
+        if request.can_read_body:
+            self._spent_s = self._patience.body_s
+            self._late = self._loop.call_later(self._spent_s, self._weigh, request)
+
+    def ended(self) -> None:
+        """The handler is done."""
+        _stop(self._late)
+        self._late = self._request = None
+
+    def _weigh(self, request: web.BaseRequest) -> None:
+        """Whether the body comes fast enough; asked again every second."""
+        self._late = None
+        body = request.content
+        if body.is_eof():
+            return
+        if self._transport is not None and not self._transport.is_reading():
+            pass  # it is we who do not read: an upload waits for its turn
+        elif body.total_bytes < self._patience.body_bytes_per_s * (self._spent_s - self._patience.body_s + 1):
+            body.set_exception(web.HTTPRequestTimeout(text="the body came too slowly"))
+            return
+        else:
+            self._spent_s += 1
+        self._late = self._loop.call_later(1.0, self._weigh, request)
+
+    def _hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def patient(server: Callable[[], asyncio.Protocol], patience: Patience) -> Callable[[], PatientConnection]:
+    """A protocol factory for `loop.create_server` over aiohttp's."""
+    return lambda: PatientConnection(server(), patience)
+
+
+def connection_of(request: web.BaseRequest) -> PatientConnection | None:
+    """The connection that *request* came by; None in a server that makes its own."""
+    protocol = request.transport.get_protocol() if request.transport is not None else None
+    return protocol if isinstance(protocol, PatientConnection) else None
+
+
+def _stop(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
