@@ -43,6 +43,10 @@ class RedisUrl:
     sentinel_username: str = ""
     sentinel_password: str = field(default="", repr=False)
 
+    def sentinel(self, node: Address) -> Address:
+        """How to greet the Sentinel at *node*: it has users of its own, and no databases."""
+        return replace(node, username=self.sentinel_username, password=self.sentinel_password, database=0)
+
 
 def parse_url(url: str) -> RedisUrl:
     """Read an operator's URL; raises `misconfigured`.
@@ -57,7 +61,8 @@ def parse_url(url: str) -> RedisUrl:
     scheme = parts.scheme
     if scheme not in Scheme.__args__:  # type: ignore[attr-defined]
         raise _bad(
-            f"{scheme or url!r} is no scheme of a Redis URL", "Use redis://, rediss://, unix:// or redis+cluster://."
+            f"{scheme or url!r} is no scheme of a Redis URL",
+            "Use redis://, unix://, redis+sentinel:// or redis+cluster://; with TLS rediss://, rediss+….",
         )
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     login, _, hosts = parts.netloc.rpartition("@")

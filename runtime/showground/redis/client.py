@@ -6,31 +6,29 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from showground.redis.address import Address
+from showground.redis.address import Address, RedisUrl
 from showground.redis.api import Arg, CommandRefused, Redis, Reply, Script, Subscriber, Transaction
 from showground.redis.connection import Connection, checked
 from showground.redis.pubsub import PubSub
+from showground.redis.sentinel import SWITCHED, Sentinels
 from showground.redis.transactions import Lender
 from showground.redis.wire import Wire, let_transports_close, open_wire
 from showground.tasks import Tasks
 
 
 class SingleRedis:
-    """Talks to the server that *locate* names; asks again after each lost connection, so a failover is followed.
+    """Talks to the server that *open_one* connects to; which one that is may change with each connection.
 
     Commands of everybody share one connection: blocking ones (`BLPOP`, `XREAD BLOCK`) would hold up all, so use none.
     """
 
-    def __init__(self, locate: Callable[[], Awaitable[Address]], deadline_s: float, tasks: Tasks, name: str) -> None:
-        self._locate = locate
+    def __init__(self, open_one: Callable[[], Awaitable[Wire]], deadline_s: float, tasks: Tasks, name: str) -> None:
+        self._open_one = open_one
         self._deadline_s = deadline_s
-        self._tasks = tasks
-        self._lender = Lender(self.open_wire, deadline_s)
-        self._connection = Connection(self.open_wire, deadline_s, tasks, name)
+        self._lender = Lender(open_one, deadline_s)
+        self._connection = Connection(open_one, deadline_s, tasks, name)
         self._connection.on_lost = self._lender.forget
-
-    async def open_wire(self) -> Wire:
-        return await open_wire(await self._locate(), self._deadline_s)
+        self._subscribers: set[PubSub] = set()
 
     async def open(self) -> None:
         await self._connection.open()
@@ -38,6 +36,12 @@ class SingleRedis:
     def close(self) -> None:
         self._connection.close()
         self._lender.close()
+
+    def follow(self) -> None:
+        """Drop every connection for a new one: another server leads now."""
+        self._connection.reset("another server leads now")
+        for subscriber in self._subscribers:
+            subscriber.reset("another server leads now")
 
     async def call(self, *command: Arg) -> Reply:
         reply = (await self._connection.send((command,)))[0]
@@ -71,11 +75,13 @@ class SingleRedis:
         on_reset: Callable[[Sequence[str]], None] | None = None,
     ) -> AsyncIterator[Subscriber]:
         async with Tasks() as tasks:
-            pubsub = PubSub(self.open_wire, on_message, on_reset, self._deadline_s, tasks)
+            pubsub = PubSub(self._open_one, on_message, on_reset, self._deadline_s, tasks)
+            self._subscribers.add(pubsub)
             try:
                 await pubsub.open()
                 yield pubsub
             finally:
+                self._subscribers.discard(pubsub)
                 pubsub.close()
                 await let_transports_close()
 
@@ -103,13 +109,31 @@ class SingleRedis:
 
 
 @asynccontextmanager
-async def open_single(locate: Callable[[], Awaitable[Address]], deadline_s: float, name: str) -> AsyncIterator[Redis]:
+async def open_single(address: Address, deadline_s: float) -> AsyncIterator[Redis]:
     """Open a client; raises `store_unavailable` or `misconfigured` when the first connection does not come about."""
     async with Tasks() as tasks:
-        client = SingleRedis(locate, deadline_s, tasks, name)
+        client = SingleRedis(lambda: open_wire(address, deadline_s), deadline_s, tasks, str(address))
         try:
             await client.open()
             yield client
         finally:
+            client.close()
+            await let_transports_close()
+
+
+@asynccontextmanager
+async def open_led(url: RedisUrl, deadline_s: float) -> AsyncIterator[Redis]:
+    """Open a client on the server that the Sentinels of *url* name, now and after each failover; raises as `open_single`."""
+    async with Tasks() as tasks:
+        sentinels = Sentinels(url, deadline_s)
+        client = SingleRedis(sentinels.open_master, deadline_s, tasks, f"{url.service} of Sentinel")
+        watch = sentinels.watch(client.follow, tasks)
+        try:
+            await client.open()
+            await watch.open()
+            await watch.subscribe(SWITCHED)
+            yield client
+        finally:
+            watch.close()
             client.close()
             await let_transports_close()

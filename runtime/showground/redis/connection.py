@@ -43,14 +43,22 @@ class Connection:
         self._wire: Wire | None = None
         self._up = asyncio.Event()
         self._waiting = 0
-        self._closed = False
+        self.closed = False
         self._last_error: ShowgroundError | None = None
         self.on_lost: Callable[[], None] | None = None
 
     async def open(self) -> None:
         """Connect for the first time, or raise why not; from then on the connection looks after itself."""
         self._use(await self._open())
+        self.start()
+
+    def start(self) -> None:
+        """Look after the connection; commands wait until it is there."""
         self._tasks.start(f"redis connection {self._name}", self._keep())
+
+    @property
+    def up(self) -> bool:
+        return self._wire is not None and self._wire.usable
 
     def _use(self, wire: Wire) -> None:
         self._wire = wire
@@ -59,18 +67,22 @@ class Connection:
 
     async def _keep(self) -> None:
         failures = 0
-        while not self._closed:
+        while not self.closed:
             if self._wire is not None:
                 await self._wire.lost.wait()
                 self._wire = None
                 self._up.clear()
-                if self._closed:
+                if self.closed:
                     return
                 log.warning("lost the connection to Redis (%s)", self._name)
                 if self.on_lost is not None:
                     self.on_lost()
             try:
-                self._use(await self._open())
+                wire = await self._open()
+                if self.closed:
+                    wire.abort("not needed any more")
+                    return
+                self._use(wire)
             except ShowgroundError as error:
                 self._last_error = error
                 if failures == 0:
@@ -82,19 +94,22 @@ class Connection:
                 failures = 0
                 log.info("connected to Redis again (%s)", self._name)
 
-    async def wire(self) -> Wire:
-        """A wire that works now; waits for one until the deadline, then raises `store_unavailable`."""
+    async def wire(self, deadline_s: float | None = None) -> Wire:
+        """A wire that works now; waits for one until the deadline, then raises `store_unavailable`.
+
+        When it raises, nothing was sent.
+        """
         wire = self._wire
         if wire is not None and wire.usable:
             return wire
-        if self._closed:
-            raise ShowgroundError("store_unavailable", "the connection to Redis is closed", "redis")
         if self._waiting >= MAX_PENDING:
             raise ShowgroundError("overloaded", "too many commands wait for Redis to return", "redis", retry_after=1.0)
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(self._deadline_s if deadline_s is None else deadline_s):
                 while (wire := self._wire) is None or not wire.usable:
+                    if self.closed:
+                        raise ShowgroundError("store_unavailable", "the connection to Redis is closed", "redis")
                     self._up.clear()
                     await self._up.wait()
                 return wire
@@ -115,7 +130,15 @@ class Connection:
         if self._wire is not None:
             self._wire.abort(reason)
 
+    def retire(self) -> None:
+        """Take nothing new, let what is pending be answered, and wake those who wait: another connection is theirs."""
+        self.closed = True
+        self._up.set()
+        if self._wire is not None:
+            self._wire.finish("not needed any more")
+
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
+        self._up.set()
         if self._wire is not None:
             self._wire.abort("closed")

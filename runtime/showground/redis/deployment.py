@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from showground.errors import ShowgroundError
-from showground.redis.address import Address, RedisUrl, parse_url
+from showground.redis.address import RedisUrl, parse_url
 from showground.redis.api import CommandRefused, Redis
-from showground.redis.client import open_single
+from showground.redis.client import open_led, open_single
+from showground.redis.cluster import open_cluster
 from showground.redis.embedded import EmbeddedRedis
 from showground.redis.server import Fsync
 
@@ -42,16 +43,14 @@ async def open_redis(
 
 @asynccontextmanager
 async def _open(url: RedisUrl, deadline_s: float) -> AsyncIterator[Redis]:
-    if url.scheme in ("redis", "rediss", "unix"):
-        address = url.nodes[0]
-
-        async def locate() -> Address:
-            return address
-
-        async with open_single(locate, deadline_s, str(address)) as redis:
-            yield redis
-        return
-    raise ShowgroundError("misconfigured", f"{url.scheme}:// is not supported yet", "redis.url", "Use redis://.")
+    if url.scheme.endswith("sentinel"):
+        opened = open_led(url, deadline_s)
+    elif url.scheme.endswith("cluster"):
+        opened = open_cluster(url.nodes, deadline_s)
+    else:
+        opened = open_single(url.nodes[0], deadline_s)
+    async with opened as redis:
+        yield redis
 
 
 async def _check(redis: Redis, url: RedisUrl) -> None:

@@ -59,14 +59,18 @@ def find_binary() -> Path:
     )
 
 
-def _launch(signum: int) -> str:
+def tied(command: Sequence[str]) -> list[str]:
+    """*command*, started so that the kernel ends it (SIGTERM) when the thread that started it is gone. On Linux only."""
+    if sys.platform != "linux":
+        return list(command)
     # PR_SET_PDEATHSIG is 1 (prctl(2)). A preexec_fn would run Python between fork and exec of a threaded host.
-    return (
+    launcher = (
         "import ctypes,os,sys\n"
-        f"ctypes.CDLL(None).prctl(1,{int(signum)},0,0,0)\n"
+        f"ctypes.CDLL(None).prctl(1,{int(signal.SIGTERM)},0,0,0)\n"
         "if os.getppid()!=int(sys.argv[1]): sys.exit(70)\n"
         "os.execv(sys.argv[2],sys.argv[2:])\n"
     )
+    return [sys.executable, "-I", "-S", "-c", launcher, str(os.getpid()), *command]
 
 
 class ServerProcess:
@@ -142,10 +146,7 @@ class ServerProcess:
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
         self.socket.unlink(missing_ok=True)
-        command = [str(binary), "-", *arguments]
-        if sys.platform == "linux":
-            launcher = _launch(signal.SIGTERM)
-            command = [sys.executable, "-I", "-S", "-c", launcher, str(os.getpid()), *command]
+        command = tied([str(binary), "-", *arguments])
         # The configuration goes in by stdin: the password is in no file and in no list of processes.
         self._process = subprocess.Popen(
             command,

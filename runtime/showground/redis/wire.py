@@ -57,6 +57,7 @@ class Wire(asyncio.Protocol):
         self._out: list[bytes] = []
         self._watch: asyncio.TimerHandle | None = None
         self._reason = "closed"
+        self._finishing = ""
 
     # --- sending ---
 
@@ -160,6 +161,8 @@ class Wire(asyncio.Protocol):
             self._waiting_bytes -= entry.size
             if not entry.future.done():
                 entry.future.set_result(entry.replies)
+            if self._finishing and not self._pending:
+                self.abort(self._finishing)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and self._reason == "closed":
@@ -172,6 +175,12 @@ class Wire(asyncio.Protocol):
             self._reason = reason
             self._transport.abort()
             self._end()
+
+    def finish(self, reason: str) -> None:
+        """Drop the connection once everything that is pending was answered."""
+        self._finishing = reason
+        if not self._pending:
+            self.abort(reason)
 
     def _end(self) -> None:
         self._transport = None

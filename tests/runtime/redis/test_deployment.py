@@ -44,10 +44,3 @@ async def test_an_acl_user_works_by_tcp(server: tuple[ServerProcess, int]) -> No
         async with open_redis(f"redis://app:wrong@127.0.0.1:{port}", Path()):
             pass
     assert caught.value.code == "misconfigured"
-
-
-async def test_schemes_that_are_not_there_yet_are_refused_by_name() -> None:
-    for url in ("redis+sentinel://a/main", "redis+cluster://a"):
-        with pytest.raises(ShowgroundError, match="not supported"):
-            async with open_redis(url, Path()):
-                pass
