@@ -116,11 +116,14 @@ class Metrics:
 
     def _of_invocation(self, event: HostEvent) -> tuple[Counter, Histogram]:
         """Kept, because finding them by their labels costs more than counting, and this is asked at every call."""
-        app, kind, outcome = (self._label(event, name) for name in ("app", "kind", "outcome"))
-        kept = self._of_invocations.get((app, kind, outcome))
+        labels = event.labels
+        asked = labels.get("app", ""), labels.get("kind", ""), labels.get("outcome", "")
+        kept = self._of_invocations.get(asked)
         if kept is None:
+            app, kind, outcome = (self._label(event, name) for name in ("app", "kind", "outcome"))
             kept = self._invocations.labels(app, kind, outcome), self._invocation_seconds.labels(app, kind)
-            self._of_invocations[app, kind, outcome] = kept
+            if (app, kind, outcome) == asked:  # what counts as `other` would make this grow without bound
+                self._of_invocations[asked] = kept
         return kept
 
     def _label(self, event: HostEvent, name: str) -> str:

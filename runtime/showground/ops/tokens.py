@@ -135,7 +135,7 @@ class Tokens:
         A token that is restricted to a community or an app covers nothing that concerns them all. Takes the same time for a
         wrong token whatever it shares with a right one: what is looked up is its hash.
         """
-        token = await self.verify(secret)
+        token = self._remembered(_digest(secret)) or await self.verify(secret)
         if not token.covers(scope):
             raise ShowgroundError(
                 "forbidden",
@@ -162,25 +162,34 @@ class Tokens:
     async def verify(self, secret: str) -> Token:
         """The record of a valid token; raises `unauthorized`."""
         digest = _digest(secret)
+        token = self._remembered(digest)
+        if token is not None:
+            return token
         now = self._clock.monotonic()
-        cached = self._cache.get(digest)
-        if cached is not None and now - cached[0] < CACHE_S:
-            token = cached[1]
-        else:
-            self._cache.pop(digest, None)
-            value = await self._redis.call("HGET", self._key, digest) if secret.startswith(PREFIX) else None
-            if not value:
-                raise ShowgroundError(
-                    "unauthorized", "the token is not valid", "Authorization", "It may be mistyped or revoked."
-                )
-            token = await self._note_use(digest, self._decode(value))
-            self._cache[digest] = (now, token)
-            if len(self._cache) > CACHE_SIZE:
-                self._cache.popitem(last=False)
+        self._cache.pop(digest, None)
+        value = await self._redis.call("HGET", self._key, digest) if secret.startswith(PREFIX) else None
+        if not value:
+            raise ShowgroundError(
+                "unauthorized", "the token is not valid", "Authorization", "It may be mistyped or revoked."
+            )
+        token = await self._note_use(digest, self._decode(value))
+        self._cache[digest] = (now, token)
+        if len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
         if token.expires_at_ms is not None and token.expires_at_ms <= self._clock.now_ms():
             raise ShowgroundError(
                 "unauthorized", f"the token {token.name!r} has expired", "Authorization", "Make a new one."
             )
+        return token
+
+    def _remembered(self, digest: str) -> Token | None:
+        """A token that was found valid within the last `CACHE_S` and has not expired since."""
+        cached = self._cache.get(digest)
+        if cached is None or self._clock.monotonic() - cached[0] >= CACHE_S:
+            return None
+        token = cached[1]
+        if token.expires_at_ms is not None and token.expires_at_ms <= self._clock.now_ms():
+            return None
         return token
 
     async def _note_use(self, digest: str, token: Token) -> Token:

@@ -14,7 +14,6 @@ from showground.hookspecs import Router
 from showground.keys import installation_id
 from showground.model import Installation, InvocationKind
 
-
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
