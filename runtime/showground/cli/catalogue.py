@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from showground.cli import apps, bundles, events, logs, serve, settings, tokens
+from showground.cli import apps, bundles, events, logs, playtest, serve, settings, tokens
 from showground.plugins import Plugins, find_plugins
 
 
@@ -16,6 +16,7 @@ def commands() -> Iterator[click.Command]:
     yield from serve.COMMANDS
     yield from bundles.COMMANDS
     yield from apps.COMMANDS
+    yield from playtest.COMMANDS
     yield from events.COMMANDS
     yield from settings.COMMANDS
     yield from logs.COMMANDS
