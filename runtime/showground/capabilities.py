@@ -336,8 +336,11 @@ class Pages(Protocol):
         Raises `forbidden`, `not_found`, or however the app ended."""
         ...
 
-    async def submit_form(self, community: str, app: str, form: str, body: bytes, member: Member | None) -> bytes:
-        """Run a form that a menu item (or another form) showed to *member*; *body* is JSON `{"values": {...}}`. As above."""
+    async def submit_form(
+        self, community: str, app: str, form: str, body: bytes, member: Member | None, target_id: str = ""
+    ) -> bytes:
+        """Run a form that a menu item (or another form) showed to *member*; *body* is JSON `{"values": {...}}`, *target_id* the
+        post or comment whose menu item began it. As above."""
         ...
 
     def headers(self) -> Mapping[str, str]:

@@ -140,7 +140,7 @@ class CommunityPages:
         if user.is_app:
             raise ShowgroundError("forbidden", f"{name} is an app", "name", "Choose another name.")
         response = _see_other(_local(form.get("back", "/")))
-        self._forum.sessions.sign_in(request, response, user.id)
+        self._forum.sessions.sign_in(response, user.id)
         return response
 
     async def sign_out(self, request: web.Request, form: dict[str, str]) -> web.Response:
@@ -167,8 +167,8 @@ class CommunityPages:
     async def submit_comment(self, request: web.Request, form: dict[str, str]) -> web.Response:
         name, member = await self._where(request)
         post = await self._post(name, request.match_info["post"], member)
-        parent = form.get("parent") or post.id
-        comment = await self._forum.submit_comment(parent, _needed(member).id, form.get("body", ""))
+        parent = await self._thing(post, form.get("parent"))
+        comment = await self._forum.submit_comment(parent.id, _needed(member).id, form.get("body", ""))
         return _see_other(f"/c/{name}/posts/{post.id}#{comment.id}")
 
     async def moderate(self, request: web.Request, form: dict[str, str]) -> web.Response:
@@ -176,8 +176,9 @@ class CommunityPages:
         name, member = await self._where(request)
         actor = _needed(member)
         post = await self._post(name, request.match_info["post"], member)
-        thing_id, action = form.get("thing") or post.id, form.get("action", "")
-        thing: Post | Comment = post if thing_id == post.id else await self._forum.comment(thing_id)
+        action = form.get("action", "")
+        thing = await self._thing(post, form.get("thing"))
+        thing_id = thing.id
         if action == "delete" and (actor.is_moderator or thing.author_id == actor.id):
             source = 1 if thing.author_id == actor.id else 3
             if thing_id == post.id:
@@ -206,7 +207,9 @@ class CommunityPages:
         name, member = await self._where(request)
         asked = await self._json(request)
         body = msgspec.json.encode({"values": asked.get("values", {})})
-        effects = await self._pages.submit_form(name, _text(asked, "app"), _text(asked, "form"), body, member)
+        effects = await self._pages.submit_form(
+            name, _text(asked, "app"), _text(asked, "form"), body, member, _text(asked, "target")
+        )
         return web.Response(body=effects, content_type="application/json")
 
     # --- inside ---
@@ -223,6 +226,15 @@ class CommunityPages:
             raise ShowgroundError("not_found", "there is no such post", "post", "It may have been deleted.")
         return post
 
+    async def _thing(self, post: Post, thing_id: str | None) -> Post | Comment:
+        """*post*, or the comment below it of that id: who may act in one community has no say about comments of another."""
+        if not thing_id or thing_id == post.id:
+            return post
+        comment = await self._forum.comment(thing_id)
+        if comment.post_id != post.id:
+            raise ShowgroundError("not_found", "there is no such comment here", "thing", "It may have been deleted.")
+        return comment
+
     async def _live(self, request: web.Request, post: Post, member: Member | None) -> str:
         if post.installation is None or post.removed:
             return ""
@@ -234,14 +246,18 @@ class CommunityPages:
             return ""
 
     def _page(self, request: web.Request, template: str, member: Member | None, **values: Any) -> web.Response:
+        sessions = self._forum.sessions
+        browser = sessions.browser(request)
         page = self._templates.get_template(template).render(
             member=member,
             is_demo=self._pages.is_demo,
-            token=self._forum.sessions.form_token(request),
+            token=sessions.form_token(browser),
             path=request.path,
             **values,
         )
-        return web.Response(text=page, content_type="text/html", headers=dict(self._pages.headers()))
+        response = web.Response(text=page, content_type="text/html", headers=dict(self._pages.headers()))
+        sessions.remember(request, response, browser)
+        return response
 
     def _form(self, handler: Callable[[web.Request, dict[str, str]], Awaitable[web.Response]]) -> Handler:
         """A handler for a form of our own pages: what another site's page sends is refused, what goes wrong is a page."""
@@ -265,7 +281,7 @@ class CommunityPages:
             raise ShowgroundError("forbidden", "the page is too old, or not ours", "X-Form-Token", "Load it again.")
         try:
             return msgspec.json.decode(await request.read(), type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise ShowgroundError("bad_request", f"not a JSON object: {error}", "body") from None
 
     def _ago(self, at_ms: int) -> str:
@@ -315,8 +331,10 @@ def _text(asked: dict[str, Any], name: str) -> str:
 
 
 def _local(path: str) -> str:
-    """Only paths of our own: `//elsewhere` and `https://elsewhere` would lead away."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
+    """Only paths of our own: `//elsewhere` and `https://elsewhere` would lead away. So would `/\\t/elsewhere`, since browsers drop
+    tabs and line breaks from addresses and read a backslash as a slash (WHATWG URL section 4.4)."""
+    is_plain = path.isascii() and path.isprintable() and "\\" not in path
+    return path if is_plain and path.startswith("/") and not path.startswith("//") else "/"
 
 
 def _see_other(path: str) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from showground.ui.effects import Effects
 from showground.ui.faults import fault
@@ -71,12 +71,24 @@ class Ui:
         return normalise_form(known.form)
 
     def navigate_to(self, target: Any) -> None:
-        """Open an absolute http(s) address, or the page of a thing with a `url` or `permalink` (a post, a comment, a user)."""
+        """Open an http(s) address, a path of this host (`/c/…`), or a thing with a `url` or `permalink` (a post, a comment)."""
         url = target if isinstance(target, str) else _url_of(target)
         parts = urlsplit(url) if isinstance(url, str) and len(url) <= MAX_URL else None
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or _unprintable(parts.geturl()):
-            raise fault(f"navigate_to got {url!r:.80}", "Give an absolute https: address, or a thing that has a url.")
+        if parts is None or not (_is_web(parts) or _is_path(parts)) or _unprintable(parts.geturl()):
+            raise fault(
+                f"navigate_to got {url!r:.80}",
+                "Give an https: address, a path of this host, or a thing that has a url.",
+            )
         self.collected.add({"type": "navigate", "url": parts.geturl(), "target": "_blank"}, f"navigate {url}")
+
+
+def _is_web(parts: SplitResult) -> bool:
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _is_path(parts: SplitResult) -> bool:
+    """`//elsewhere` and `/\\elsewhere` would lead to another host (WHATWG URL section 4.4)."""
+    return not parts.scheme and not parts.netloc and parts.path[:1] == "/" and parts.path[1:2] not in ("/", "\\")
 
 
 def _unprintable(url: str) -> bool:
@@ -86,7 +98,7 @@ def _unprintable(url: str) -> bool:
 def _url_of(thing: Any) -> Any:
     for name in ("url", "permalink"):
         found = thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
-        if isinstance(found, str):
+        if isinstance(found, str) and found:
             return found
     return thing
 

@@ -84,6 +84,10 @@ export class Effects {
     const url = linkAddress(address);
     if (!url) return;
     if (this.#options.navigate?.(url)) return;
+    if (url.origin === location.origin && parent === window) {
+      location.assign(url);
+      return;
+    }
     if (navigator.userActivation?.isActive === false) this.toast(`Open ${url.host}`, "neutral", url);
     else make("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }).click();
   }

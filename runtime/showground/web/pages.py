@@ -141,11 +141,13 @@ class PostPages:
         payload = msgspec.json.encode({"location": location, "targetId": target_id})
         return await self._run(installation.id, "menu", item, payload, member, target_id)
 
-    async def submit_form(self, community: str, app: str, form: str, body: bytes, member: Member | None) -> bytes:
+    async def submit_form(
+        self, community: str, app: str, form: str, body: bytes, member: Member | None, target_id: str = ""
+    ) -> bytes:
         installation = self._dispatch.installation(installation_id(app, community))
         if all(f.id != form for f in installation.version.registration.forms):
             raise ShowgroundError("not_found", f"{app} has no form {form}", "form", "Reload the page.")
-        return await self._run(installation.id, "form", form, body, member, "")
+        return await self._run(installation.id, "form", form, body, member, target_id)
 
     async def _run(
         self,

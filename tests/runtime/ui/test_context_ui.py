@@ -40,11 +40,28 @@ def test_the_last_of_several_equal_forms_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["/relative", "javascript:alert(1)", "ftp://x/y", "https://", "https://a b/", "data:text/html,x", 3, "//x/y"]
+    "url",
+    [
+        "relative",
+        "/\\x/y",
+        "javascript:alert(1)",
+        "ftp://x/y",
+        "https://",
+        "https://a b/",
+        "data:text/html,x",
+        3,
+        "//x/y",
+    ],
 )
-def test_only_absolute_web_addresses_are_navigated_to(url: Any) -> None:
+def test_only_web_addresses_are_navigated_to(url: Any) -> None:
     with pytest.raises(ShowgroundError, match="navigate_to got"):
         ui().navigate_to(url)
+
+
+def test_a_post_of_this_host_is_navigated_to_by_its_path() -> None:
+    one = ui()
+    one.navigate_to({"url": "", "permalink": "/c/playground/posts/t3_1"})
+    assert [effect["url"] for effect in one.effects] == ["/c/playground/posts/t3_1"]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ async function ask(path, body) {
   return response.ok ? answer.effects ?? [] : [{ type: "error", message: answer.error?.message ?? "That did not work." }];
 }
 
-async function show(effects, app, community) {
+async function show(effects, { app, community, target }) {
   const { showEffects } = await import("/static/client.js");
   showEffects(effects, {
-    onSubmit: async (form, values) => show(await ask(`/c/${community}/form`, { app, form, values }), app, community),
+    onSubmit: async (form, values) =>
+      show(await ask(`/c/${community}/form`, { app, form, values, target }), { app, community, target }),
   });
 }
 
@@ -27,9 +28,9 @@ document.addEventListener("click", async (event) => {
   try {
     const effects = await ask(`/c/${community}/menu`, { app, item, location, target });
     button.closest("details").open = false;
-    await show(effects, app, community);
+    await show(effects, button.dataset);
   } catch {
-    await show([{ type: "error", message: "The host could not be reached." }], app, community);
+    await show([{ type: "error", message: "The host could not be reached." }], button.dataset);
   } finally {
     button.removeAttribute("aria-busy");
   }
