@@ -57,6 +57,10 @@ class Forum:
         user = User(id=new_id("t2"), name=name, created_at_ms=self.clock.now_ms())
         return await self.store.add_user(user)
 
+    async def appoint(self, community: str, user_id: str) -> None:
+        """Make a user moderator of *community*. Idempotent."""
+        await self.store.set_moderator(community, user_id, True)
+
     async def app_account(self, installation: InstallationId) -> User:
         """The account as which an app posts; its name is the app's."""
         app, _ = split_installation(installation)

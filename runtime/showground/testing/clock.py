@@ -1,9 +1,10 @@
-"""A clock that only moves when a test moves it."""
+"""Clocks that a test moves: one that stands still otherwise, and one that also runs."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from itertools import count
 
 SETTLE_TURNS = 20
@@ -63,3 +64,43 @@ class ManualClock:
     def jump(self, seconds: float) -> None:
         """Move wall time only, as a machine's clock does when it is set; no sleeper notices."""
         self._start_ms += round(seconds * 1000)
+
+
+class MovableClock:
+    """Implements `showground.clock.Clock`: runs as the machine's clock does, and `move` puts it ahead.
+
+    For whole hosts, whose deadlines and polls must go on while a test waits for real processes. Whoever sleeps until a time
+    that `move` passes wakes at once.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+        self._sleepers: set[asyncio.Event] = set()
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + round(self._ahead_s * 1000)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead_s
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.monotonic() + seconds
+        moved = asyncio.Event()
+        self._sleepers.add(moved)
+        try:
+            while (left := until - self.monotonic()) > 0:
+                try:
+                    async with asyncio.timeout(left):
+                        await moved.wait()
+                except TimeoutError:
+                    pass
+                moved.clear()
+            await asyncio.sleep(0)
+        finally:
+            self._sleepers.discard(moved)
+
+    def move(self, seconds: float) -> None:
+        """Put the clock ahead. Time goes one way, so a negative value moves nothing."""
+        self._ahead_s += max(0.0, seconds)
+        for moved in self._sleepers:
+            moved.set()

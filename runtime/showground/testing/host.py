@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import aiohttp
 
 from showground.capabilities import COMMUNITY
+from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.host import Host
 from showground.keys import InstallationId, installation_id
@@ -22,6 +23,20 @@ class SubmitsPosts(Protocol):
     """A community in which tests may make posts; the built-in one is."""
 
     async def submit_live_post(self, community: str, installation: InstallationId, title: str, data: bytes) -> str: ...
+
+
+class Person(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+@runtime_checkable
+class Neighbourly(SubmitsPosts, Protocol):
+    """A community that tests may also people; the built-in one is."""
+
+    async def join(self, name: str) -> Person: ...
+
+    async def appoint(self, community: str, user_id: str) -> None: ...
 
 
 class HostUnderTest:
@@ -60,6 +75,7 @@ class HostUnderTest:
         return await self.call("POST", f"/api/v1/events?wait={wait_s:g}", json=event, headers=headers)
 
 
+TICKET_KEY = b"only for tests: signs what a site says about its members"
 SECRET_KEY = base64.urlsafe_b64encode(b"only for tests, shared by hosts!").decode()
 
 
@@ -76,7 +92,8 @@ async def running_host(
     prefix: str,
     *,
     plugins: Sequence[tuple[str, object]] = (),
-    **sections: dict[str, Any],
+    clock: Clock | None = None,
+    **sections: Mapping[str, Any],
 ) -> AsyncIterator[HostUnderTest]:
     """Start a host with the given sections of settings over the test's own."""
     flags: dict[str, dict[str, Any]] = {
@@ -84,11 +101,12 @@ async def running_host(
         "redis": {"url": redis_url, "prefix": prefix},
         "workers": {"isolation": "process"},
         "logs": {"level": "warning"},
+        "tickets": {"keys": {"test": base64.b64encode(TICKET_KEY).decode()}},
     }
     for name, section in sections.items():
         flags.setdefault(name, {}).update(section)
     _share_secret_key(data_dir)
-    async with Host(load_settings(environ={}, flags=flags), more_plugins=plugins) as host:
+    async with Host(load_settings(environ={}, flags=flags), clock, plugins) as host:
         headers = {"Authorization": f"Bearer {host.root_token}"}
         async with aiohttp.ClientSession(headers=headers) as client:
             yield HostUnderTest(host, client)

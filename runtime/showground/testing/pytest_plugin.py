@@ -8,13 +8,15 @@
   has no expiry and is not on the permanent list; then all of its keys are deleted.
 * `permanent_keys`: the patterns of that list: the host's, those of every installed plugin, and what a test appends.
 * `clock`: a `ManualClock` that moves only by `await clock.advance(seconds)`.
+* `playground`: a `showground.testing.playground.Playground` for authors of apps: a real host with the bundle beside the test.
+* `playground_settings`: sections of that host's settings; a test module overrides it to have others.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from showground.redis.api import Redis
     from showground.redis.server import ServerProcess
     from showground.testing.clock import ManualClock
+    from showground.testing.playground import Playground
 
 _PASSED = pytest.StashKey[bool]()
 
@@ -91,3 +94,27 @@ def clock() -> ManualClock:
     from showground.testing.clock import ManualClock
 
     return ManualClock()
+
+
+@pytest.fixture
+def playground_settings() -> dict[str, dict[str, Any]]:
+    """Sections of the host's settings for `playground`, as in `showground.toml`."""
+    return {}
+
+
+@pytest.fixture
+async def playground(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    redis: Redis,
+    redis_url: str,
+    keys: KeySpace,
+    playground_settings: dict[str, dict[str, Any]],
+) -> AsyncIterator[Playground]:
+    """A community on a host of the test's own. `await playground.install()` puts the bundle beside the test into it."""
+    from showground.testing.playground import bundle_of, running_playground
+
+    async with running_playground(
+        tmp_path, redis, redis_url, keys, folder=bundle_of(request.path), settings=playground_settings
+    ) as running:
+        yield running

@@ -23,7 +23,7 @@ class Viewer:
     """One viewer of one post. Use as an async context manager, or call `connect` and `close`.
 
     `press("Vote")` presses the block that shows that text (or whose label, icon or key it is); `sees("3 votes")` waits until the
-    text is there. Both fail with what the viewer did see.
+    text or label is there. Both fail with what the viewer did see.
     """
 
     def __init__(self, url: str, post: str, ticket: str | None = None, env: Mapping[str, Any] | None = None) -> None:
@@ -207,9 +207,23 @@ class Viewer:
         """All text, line by line."""
         return "\n".join(str(node[1]["text"]) for node in self.nodes() if node[1].get("text"))
 
+    @property
+    def labels(self) -> list[str]:
+        """What a screen reader says of blocks that carry a label, in reading order."""
+        return [str(node[1]["label"]) for node in self.nodes() if node[1].get("label")]
+
+    @property
+    def toasts(self) -> list[str]:
+        """The texts of the toasts so far, oldest first."""
+        return [str(effect["text"]) for effect in self.effects if effect["type"] == "toast"]
+
     async def sees(self, text: str) -> None:
-        """Wait until *text* is somewhere on the screen."""
-        await self.until(lambda: text in self.text, repr(text))
+        """Wait until *text* is somewhere on the screen, or in a label."""
+        await self.until(lambda: text in self.text or any(text in label for label in self.labels), repr(text))
+
+    async def hears(self, toast: str) -> None:
+        """Wait until a toast says *toast*."""
+        await self.until(lambda: toast in self.toasts, f"the toast {toast!r}")
 
     async def until(self, condition: Callable[[], Any], what: str) -> None:
         """Wait for a condition that only what arrives can change."""
@@ -221,6 +235,7 @@ class Viewer:
         except TimeoutError:
             raise NotSeen(
                 f"waited {PATIENCE_S:g} s for {what}; the screen shows:\n{self.text or '(nothing)'}\n"
+                f"labels: {', '.join(self.labels) or '(none)'}\n"
                 f"effects: {self.effects[-3:]}, errors: {self.errors[-3:]}, farewell: {self.farewell}"
             ) from None
 
