@@ -112,9 +112,7 @@ def snoo_club(context: Context) -> Element:
             ),
             hstack(
                 [
-                    button(
-                        icon=way, key=way, label=f"Walk {way}", on_press=walk, data=way, disabled=not live
-                    )
+                    button(icon=way, key=way, label=f"Walk {way}", on_press=walk, data=way, disabled=not live)
                     for way in ("left", "up", "down", "right")
                 ],
                 gap="small",
