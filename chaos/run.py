@@ -1,0 +1,124 @@
+"""One run with faults: start, load, harm, wait for quiet, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import redis as redis_py
+
+from chaos.cluster import Cluster
+from chaos.faults import GUEST, Faults
+from chaos.jobs import Jobs, invoke
+from chaos.judge import Judge, Rule
+from chaos.load import Crowd, Events, Listener, Member, Promises, Publisher
+from chaos.plan import plan
+from chaos.report import Report
+
+COMMUNITIES = ["alpha", "beta", "gamma"]
+QUIET_S = 90.0
+VIEWERS, LISTENERS = 3, 2
+"""Of each community."""
+
+
+async def run_with_faults(folder: Path, *, seed: int, seconds: float, hosts: int, jobs: int = 500) -> Report:
+    """Raises only when the run itself could not be made; what the system does wrong is in the report."""
+    rng = random.Random(seed)
+    report = Report(f"./run chaos --seed {seed} --seconds {seconds:g} --hosts {hosts} --jobs {jobs}")
+    promises = Promises()
+    async with Cluster(folder, hosts, random.Random(rng.random())) as cluster:
+        client = redis_py.Redis(unix_socket_path=str(cluster.redis.socket), password=cluster.redis.password)
+        try:
+            judge = Judge(cluster, promises, client)
+            await _run(cluster, judge, promises, rng, seed, seconds, jobs, report)
+        finally:
+            client.close()
+    return report
+
+
+async def _run(
+    cluster: Cluster, judge: Judge, promises: Promises, rng: random.Random, seed: int, seconds: float, jobs: int, report: Report
+) -> None:
+    await cluster.upload("1.0.0")
+    for community in [*COMMUNITIES, GUEST]:
+        await cluster.install(community, "1.0.0")
+    planned = Jobs(cluster)
+    await planned.plan(COMMUNITIES, jobs, seconds, rng)
+
+    senders, hearers = Crowd(), Crowd()
+    members: list[Member] = []
+    listeners: list[Listener] = []
+    common: Any = (cluster, promises)
+    for community in COMMUNITIES:
+        for source in (
+            Events(*common, random.Random(rng.random()), community=community),
+            Publisher(*common, random.Random(rng.random()), community=community),
+        ):
+            senders.start(source, source.run)
+        post = await invoke(cluster, community, "chaos.open", {})
+        for _ in range(VIEWERS):
+            member = Member(*common, random.Random(rng.random()), community=community, post=post)
+            members.append(member)
+            senders.start(member, member.run)
+        for _ in range(LISTENERS):
+            listener = Listener(*common, random.Random(rng.random()), community=community)
+            listeners.append(listener)
+            hearers.start(listener, listener.run)
+    open_files = {host.number: host.open_files() for host in cluster.hosts}
+
+    faults = Faults(cluster, promises, COMMUNITIES, random.Random(rng.random()))
+    started = asyncio.get_running_loop().time()
+    await faults.run(plan(seed, seconds, len(cluster.hosts)))
+    await asyncio.sleep(max(0.0, started + seconds - asyncio.get_running_loop().time()))
+
+    for late in await senders.stop():
+        promises.breach(late)
+    await planned.stop(COMMUNITIES)
+    quiet = await _quiet(judge, members, listeners)
+    report.faults, report.skipped = dict(faults.done), dict(faults.skipped)
+    report.seen = {**faults.readiness_seen}
+    rules = [
+        quiet,
+        await judge.events(),
+        await judge.jobs(planned),
+        judge.published(),
+        judge.listeners(listeners),
+        judge.members(members),
+        judge.views_heard(members),
+    ]
+    for late in await hearers.stop():
+        promises.breach(late)
+    for member in members:
+        await member.close()
+    await asyncio.sleep(0.5)
+    after = {host.number: (open_files[host.number], host.open_files()) for host in cluster.hosts}
+    for community in [*COMMUNITIES, GUEST]:
+        await cluster.insist("DELETE", f"/api/v1/communities/{community}/apps/ledger", good=(200, 202, 204))
+    for host in cluster.hosts:
+        code = await host.stop()
+        if code != 0:
+            promises.breach(f"host {host.number} ended with {code} at the end: {host.last_words()}")
+    report.rules = [*rules, await judge.leaks(after), judge.conduct()]
+
+
+async def _quiet(judge: Judge, members: list[Member], listeners: list[Listener]) -> Rule:
+    """Wait until nothing is under way any more: no delivery outstanding, every listener and view at the end of its channel."""
+    rule = Rule(f"everything came to rest within {QUIET_S:g} s")
+    deadline = asyncio.get_running_loop().time() + QUIET_S
+    while True:
+        for member in members:
+            if member.viewer.farewell is not None:
+                await member._connect()
+        left = judge.outstanding()
+        behind = [*judge.listeners(listeners).breaches, *judge.views_heard(members).breaches] if not left else []
+        if not left and not behind:
+            break
+        if asyncio.get_running_loop().time() > deadline:
+            rule.expect(not left, f"{left} deliveries are still outstanding")
+            rule.expect(not behind, "; ".join(behind[:3]))
+            return rule
+        await asyncio.sleep(0.3)
+    rule.expect(True, "")
+    return rule
