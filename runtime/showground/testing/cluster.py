@@ -49,7 +49,7 @@ class ClusterNode:
     """redis-py's synchronous client on this one server."""
 
     def do(self, *command: Any) -> Any:
-        return self.client.execute_command(*command)
+        return self.client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     @property
     def id(self) -> str:
@@ -90,7 +90,7 @@ class RunningCluster:
 
         def in_order() -> bool:
             for node in self.nodes:
-                state = node.client.execute_command("CLUSTER", "INFO")
+                state = node.do("CLUSTER", "INFO")
                 if b"cluster_state:ok" not in _flat(state) or b"cluster_known_nodes:6" not in _flat(state):
                     return False
                 replication = node.client.info("replication")

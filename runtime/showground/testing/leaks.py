@@ -31,5 +31,7 @@ def leaked(client: redis.Redis, prefix: str, permanent: Iterable[str]) -> Sequen
 def remove(client: redis.Redis, prefix: str) -> None:
     """Delete every key below *prefix*."""
     names = list(client.scan_iter(match=f"{prefix}:*", count=1000))
-    if names:
-        client.unlink(*names)
+    with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.unlink(name)
+        pipe.execute()

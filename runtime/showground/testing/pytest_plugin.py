@@ -2,6 +2,9 @@
 
 * `redis_server`: a real server (`showground.redis.server.ServerProcess`: `.url`, `.socket`, `.password`, `.pid`), one per test
   process (per xdist worker), started when first asked for.
+* `redis_cluster`: a real cluster (`showground.testing.cluster.RunningCluster`), likewise.
+* `redis_kind`: `"single"`, or what `--redis=cluster` says: which of the two the fixtures below are about. A module or a class
+  that defines it again, with parameters perhaps, runs its tests on that.
 * `redis`: an open `showground.redis.api.Redis` on it, for one test and its loop.
 * `redis_url`: its URL, for hosts and clients that open their own connection.
 * `keys`: a `KeySpace` whose prefix is the test's own. When the test is over, the leak guard fails it if a key below the prefix
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from showground.redis.api import Redis
     from showground.redis.server import ServerProcess
     from showground.testing.clock import ManualClock
+    from showground.testing.cluster import RunningCluster
     from showground.testing.playground import Playground
 
 _PASSED = pytest.StashKey[bool]()
@@ -39,6 +43,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("showground").addoption(
+        "--redis", choices=["single", "cluster"], default="single", help="what kind of Redis the tests run on"
+    )
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A real Redis server, one per test process."""
@@ -48,10 +58,34 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPro
         yield server
 
 
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    """A real cluster of three primaries and their replicas, one per test process."""
+    from showground.testing.cluster import running_cluster
+
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
 @pytest.fixture
-def redis_url(redis_server: ServerProcess) -> str:
-    """The server's URL with its password."""
-    return redis_server.url
+def redis_kind(pytestconfig: pytest.Config) -> str:
+    """`single` or `cluster`."""
+    return str(pytestconfig.getoption("redis"))
+
+
+@pytest.fixture
+def deployment(request: pytest.FixtureRequest, redis_kind: str) -> ServerProcess | RunningCluster:
+    """What the tests run on; has a `url`."""
+    server: ServerProcess | RunningCluster = request.getfixturevalue(
+        "redis_cluster" if redis_kind == "cluster" else "redis_server"
+    )
+    return server
+
+
+@pytest.fixture
+def redis_url(deployment: ServerProcess | RunningCluster) -> str:
+    """The deployment's URL with its password."""
+    return deployment.url
 
 
 @pytest.fixture
@@ -73,17 +107,21 @@ def permanent_keys() -> list[str]:
 
 
 @pytest.fixture
-def keys(request: pytest.FixtureRequest, redis_server: ServerProcess, permanent_keys: list[str]) -> Iterator[KeySpace]:
+def keys(
+    request: pytest.FixtureRequest, deployment: ServerProcess | RunningCluster, permanent_keys: list[str]
+) -> Iterator[KeySpace]:
     """A key space of the test's own, with the leak guard."""
     from showground.keys import KeySpace
     from showground.testing.leaks import leaked, remove
-    from showground.testing.redis import plain_client
+    from showground.testing.redis import plain_clients
 
     prefix = f"t{uuid4().hex[:12]}"
     yield KeySpace(prefix=prefix)
-    with plain_client(redis_server) as client:
-        found = leaked(client, prefix, permanent_keys)
-        remove(client, prefix)
+    found: list[str] = []
+    with plain_clients(deployment) as clients:
+        for client in clients:
+            found += leaked(client, prefix, permanent_keys)
+            remove(client, prefix)
     if request.node.stash.get(_PASSED, False) and found:
         pytest.fail(f"keys without an expiry that are not on the permanent list: {', '.join(found)}", pytrace=False)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import redis
 
 from showground.redis.server import ServerProcess
+from showground.testing.cluster import RunningCluster
 
 
 @contextmanager
@@ -31,3 +32,13 @@ def plain_client(server: ServerProcess) -> Iterator[redis.Redis]:
         yield client
     finally:
         client.close()
+
+
+@contextmanager
+def plain_clients(deployment: ServerProcess | RunningCluster) -> Iterator[list[redis.Redis]]:
+    """redis-py's clients on every server that holds keys of its own."""
+    if isinstance(deployment, ServerProcess):
+        with plain_client(deployment) as client:
+            yield [client]
+    else:
+        yield [node.client for node in deployment.primaries()]
