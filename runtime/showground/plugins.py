@@ -112,6 +112,9 @@ class Plugins:
         self._observers = [
             (str(impl.plugin_name), impl.function) for impl in self._manager.hook.observe.get_hookimpls()
         ]
+        self._contexts = [
+            (str(impl.plugin_name), impl.function, impl.argnames) for impl in self._manager.hook.context.get_hookimpls()
+        ]
         for _ in self._each("provide", offer=self._offers):
             pass
 
@@ -229,8 +232,17 @@ class Plugins:
             ) from error
 
     def context(self, invocation: Invocation, app: AppVersion, extend: Extend) -> None:
-        for _ in self._each("context", invocation=invocation, app=app, extend=extend, providers=self.provider):
-            pass
+        """Asked for every invocation that calls a capability, so the hook's callers are found once, at the start."""
+        given = {"invocation": invocation, "app": app, "extend": extend, "providers": self.provider}
+        for name, function, wanted in self._contexts:
+            try:
+                function(*[given[argument] for argument in wanted])
+            except ShowgroundError:
+                raise
+            except Exception as error:
+                raise ShowgroundError(
+                    "plugin_error", f"plugin {name!r} failed in context: {error!r}", "plugins"
+                ) from error
 
     def routes(self, router: Router) -> None:
         for _ in self._each("routes", router=router, providers=self.provider):

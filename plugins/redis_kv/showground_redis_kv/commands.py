@@ -185,7 +185,7 @@ def _check_bits(words: Sequence[str]) -> None:
 
 def check_size(requests: Sequence[Sequence[bytes]]) -> None:
     """Raise `too_large` when the arguments of one request are more than `REQUEST_BYTES`."""
-    size = sum(len(word) for words in requests for word in words)
+    size = sum([sum(map(len, words)) for words in requests])
     if size > REQUEST_BYTES:
         raise ShowgroundError(
             "too_large",

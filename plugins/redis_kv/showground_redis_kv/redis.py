@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,15 +30,15 @@ class RedisKeyValue:
 
     def __init__(self, services: Services, tasks: Tasks) -> None:
         self._redis = services.redis
-        self._keys = services.keys
         self._clock = services.clock
         self._tasks = tasks
         self._quota = int(services.options.get("quota_bytes", QUOTA_BYTES))
+        self._scope = functools.lru_cache(maxsize=1024)(functools.partial(Scope.of, services.keys))
         self._open: Counter[str] = Counter()
         self._recounted: dict[str, float] = {}
 
     async def execute(self, scope: str, commands: Sequence[Sequence[Argument]]) -> list[KeyValueReply | Exception]:
-        own = Scope.of(self._keys, scope)
+        own = self._scope(scope)
         results: list[KeyValueReply | Exception] = [None] * len(commands)
         ready: dict[int, Prepared] = {}
         for at, words in enumerate(commands):
@@ -59,6 +60,8 @@ class RedisKeyValue:
         """Run them in one round trip. Writes that found no script, or no room that a recount can make, are sent once more
         with what follows them, unless a write that follows was done already: their order would change."""
         replies = await self._pipeline(own, ready)
+        if CommandRefused not in map(type, replies):
+            return replies
         for reason in ("NOSCRIPT", "QUOTA"):
             at = next((n for n, reply in enumerate(replies) if _is(reply, reason)), None)
             if at is None:
@@ -95,7 +98,7 @@ class RedisKeyValue:
 
     async def recount(self, scope: str) -> int:
         """Count the scope's bytes afresh, so that keys that expired no longer count; returns them."""
-        own = Scope.of(self._keys, scope)
+        own = self._scope(scope)
         before = int(await self._redis.call("GET", own.counter) or 0)
         counted = 0
         async for names in self._batches(own):
@@ -112,7 +115,7 @@ class RedisKeyValue:
                 "Execute or discard one first.",
             )
         self._open[scope] += 1
-        own = Scope.of(self._keys, scope)
+        own = self._scope(scope)
         stack = AsyncExitStack()
 
         def done() -> None:
@@ -142,7 +145,7 @@ class RedisKeyValue:
         await transaction.expire()
 
     async def usage(self, scope: str) -> tuple[int, int]:
-        used = await self._redis.call("GET", Scope.of(self._keys, scope).counter)
+        used = await self._redis.call("GET", self._scope(scope).counter)
         return int(used or 0), self._quota
 
     async def _batches(self, own: Scope) -> AsyncIterator[Sequence[bytes]]:
@@ -156,7 +159,7 @@ class RedisKeyValue:
             yield list(names)
 
     async def export(self, scope: str) -> AsyncIterator[Mapping[str, Json]]:
-        own = Scope.of(self._keys, scope)
+        own = self._scope(scope)
         async for names in self._batches(own):
             kinds = await self._redis.pipeline([("TYPE", name) for name in names])
             known = [(n, k.decode()) for n, k in zip(names, kinds, strict=True) if k.decode() in export.READERS]
@@ -167,7 +170,7 @@ class RedisKeyValue:
                     yield export.record(name.removeprefix(own.prefix), kind, value, expires)
 
     async def load(self, scope: str, record: Mapping[str, Json]) -> None:
-        own = Scope.of(self._keys, scope)
+        own = self._scope(scope)
         ready = [own.prepare([str(words[0]), *words[1:]]) for words in export.commands(record)]
         try:
             keys_and_arguments = write_arguments(own, self._quota, ready)
@@ -179,7 +182,7 @@ class RedisKeyValue:
                 raise refused(str(reply))
 
     async def clear(self, scope: str) -> int:
-        own = Scope.of(self._keys, scope)
+        own = self._scope(scope)
         removed = 0
         async for names in self._batches(own):
             removed += int(await self._redis.call("UNLINK", *names))
