@@ -60,6 +60,8 @@ class Services:
     emit: Emit = send_nowhere
     secret: bytes = b""
     """32 random bytes that all hosts of the deployment share; derive a key of your own from it (HMAC with your name)."""
+    public_url: str = ""
+    """The address that browsers use, when the operator told it."""
 
 
 class Offer(Protocol):

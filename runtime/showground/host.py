@@ -163,7 +163,8 @@ class Host:
         # the capabilities' providers
         def services(capability: str) -> Services:
             options = settings.options.get(capability, {})
-            return Services(redis, keys, clock, options, deliveries, observe, host_id, intake.emit, secret)
+            public_url = settings.host.public_url
+            return Services(redis, keys, clock, options, deliveries, observe, host_id, intake.emit, secret, public_url)
 
         chosen = await plugins.enter(exits, settings.providers, services)
 

@@ -21,7 +21,8 @@ from showground_community.store import PERMANENT, Store
 @asynccontextmanager
 async def _build(services: Services) -> AsyncIterator[Forum]:
     store = Store(services.redis, services.keys)
-    yield Forum(store, Sessions(services.secret, services.clock), services.clock, services.emit)
+    sessions = Sessions(services.secret, services.clock, is_secure=services.public_url.startswith("https:"))
+    yield Forum(store, sessions, services.clock, services.emit)
 
 
 @hookimpl

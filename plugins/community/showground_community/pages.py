@@ -331,8 +331,8 @@ def _text(asked: dict[str, Any], name: str) -> str:
 
 
 def _local(path: str) -> str:
-    """Only paths of our own: `//elsewhere` and `https://elsewhere` would lead away. So would `/\\t/elsewhere`, since browsers drop
-    tabs and line breaks from addresses and read a backslash as a slash (WHATWG URL section 4.4)."""
+    """Only paths of our own: `//elsewhere` and `https://elsewhere` would lead away. So would a tab between the slashes: browsers
+    drop tabs and line breaks from addresses, and read a backslash as a slash (WHATWG URL section 4.4)."""
     is_plain = path.isascii() and path.isprintable() and "\\" not in path
     return path if is_plain and path.startswith("/") and not path.startswith("//") else "/"
 
