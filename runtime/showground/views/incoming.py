@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 import msgspec
 
@@ -12,6 +13,9 @@ from showground.views.records import Env
 
 MESSAGE_BYTES = 256 * 1024
 """A form with long paragraphs fits; more is refused."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""What JSON numbers carry exactly everywhere (RFC 8259 section 6)."""
 
 
 class BrowserEvent(Frozen, frozen=True, kw_only=True):
@@ -38,11 +42,11 @@ class Incoming(Frozen, frozen=True, kw_only=True):
     type: Literal["hello", "event", "env", "refresh", "ping"]
     post: str | None = None
     view: str | None = None
-    rev: int | None = None
+    rev: Count | None = None
     resume: str | None = None
     ticket: str | None = None
     env: Env | None = None
-    seq: int | None = None
+    seq: Count | None = None
     event: BrowserEvent | None = None
 
 
@@ -57,7 +61,7 @@ def read_message(raw: bytes | str) -> Incoming:
         )
     try:
         message = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ShowgroundError("bad_request", f"not a message of the browser protocol: {error}", "message") from None
     if message.type == "event" and (message.event is None or message.seq is None or message.seq < 1):
         raise ShowgroundError("bad_request", "an event needs `event` and a `seq` from 1", "message")
@@ -67,10 +71,10 @@ def read_message(raw: bytes | str) -> Incoming:
 
 
 def read_env(raw: bytes | str | None) -> Env:
-    """The surroundings of a first paint; whatever cannot be read is the default."""
+    """The surroundings of a first paint, perhaps percent-encoded as cookies are; whatever cannot be read is the default."""
     if not raw:
         return Env()
     try:
-        return msgspec.json.decode(raw, type=Env)
-    except msgspec.DecodeError:
+        return msgspec.json.decode(unquote(raw) if isinstance(raw, str) else raw, type=Env)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return Env()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,17 +16,21 @@ from showground.model import Frozen, Json
 EVENTS_AT_ONCE = 128
 VIEWS_AT_ONCE = 1000
 
+Pixels = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+Factor = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Name = Annotated[str, msgspec.Meta(max_length=64)]
+
 
 class Env(Frozen, frozen=True, kw_only=True, omit_defaults=False):
     """The viewer's surroundings; sizes in CSS pixels."""
 
-    width: int = 640
-    height: int = 320
-    scale: float = 1.0
-    font_scale: float = 1.0
+    width: Pixels = 640
+    height: Pixels = 320
+    scale: Factor = 1.0
+    font_scale: Factor = 1.0
     color_scheme: Literal["light", "dark"] = "light"
-    locale: str = "en"
-    timezone: str = "UTC"
+    locale: Name = "en"
+    timezone: Name = "UTC"
 
 
 class ViewerIdentity(Frozen, frozen=True, kw_only=True):
