@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from showground.cli.session import HttpSession
 from showground.settings import Settings, load_settings
@@ -79,7 +80,10 @@ def read(session: HttpSession, flags: dict[str, Any], demo: bool = False) -> Set
     file: Path | None = flags.pop("file", None)
     if file is None and Path(SETTINGS_FILE).exists():
         file = Path(SETTINGS_FILE)
-    given: dict[str, dict[str, Any]] = {"host": {"data_dir": str(session.data_dir)}}
+    given: dict[str, dict[str, Any]] = {"host": {}}
+    # The default of --data-dir is for commands that look for a host; it must not undo what the settings say.
+    if click.get_current_context().find_root().get_parameter_source("data_dir") is ParameterSource.COMMANDLINE:
+        given["host"]["data_dir"] = str(session.data_dir)
     for name, section, field in (
         ("listen", "host", "listen"),
         ("port", "host", "port"),
