@@ -243,6 +243,14 @@ class Scheduler(Protocol):
         """Make the static jobs of the manifest be exactly those of this installation. Idempotent."""
         ...
 
+    async def load(self, job: Job) -> str:
+        """Store a job as `list_jobs` gave it, for an import; returns its id. No creation rate applies, the other quotas do.
+
+        It keeps its id, unless another installation has it, its creation time, and whether it is paused; its next slot is
+        counted from now. Of a static job only `paused` is taken over, by name: the rest is the manifest's. Errors: as `run_job`.
+        """
+        ...
+
     async def clear(self, installation: InstallationId) -> None:
         """Forget all jobs of the installation, and refuse new ones (`not_found`) for an hour or until `sync_static`, so that a
         call still under way leaves nothing behind."""

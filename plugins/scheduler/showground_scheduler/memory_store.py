@@ -69,7 +69,7 @@ class MemoryStore:
         made = self._creations.setdefault(job.installation, deque())
         while made and made[0] <= now_ms - MINUTE_MS:
             made.popleft()
-        if len(made) >= quota.creations_per_minute:
+        if quota.creations_per_minute and len(made) >= quota.creations_per_minute:
             raise creation_rate(quota.creations_per_minute, (made[0] + MINUTE_MS - now_ms) / 1000)
         recurring = job.cron is not None
         if replaced is None or (replaced.job.cron is not None) != recurring:
@@ -78,7 +78,8 @@ class MemoryStore:
                 raise recurring_quota(quota.recurring_jobs)
             if not recurring and alike >= quota.one_off_jobs:
                 raise one_off_quota(quota.one_off_jobs)
-        made.append(now_ms)
+        if quota.creations_per_minute:
+            made.append(now_ms)
 
     def _put(self, entry: Entry) -> None:
         due = entry.job.next_run_ms
@@ -90,6 +91,9 @@ class MemoryStore:
     async def get(self, installation: InstallationId, job_id: str) -> Entry | None:
         held = self._held.get(job_id)
         return held.entry if held is not None and held.entry.job.installation == installation else None
+
+    async def is_free(self, installation: InstallationId, job_id: str) -> bool:
+        return job_id not in self._held or await self.get(installation, job_id) is not None
 
     async def all_of(self, installation: InstallationId) -> Sequence[Entry]:
         return self._of(installation)

@@ -118,6 +118,11 @@ class RedisStore:
         entry = None if raw is None else _entry(raw)
         return entry if entry is not None and entry.job.installation == installation else None
 
+    async def is_free(self, installation: InstallationId, job_id: str) -> bool:
+        # Another shard has its own ids: nothing of a job is kept outside of its installation's shard.
+        raw = await self._redis.call("HGET", self._shared(self._keys.shard_of(installation))[0], job_id)
+        return raw is None or _entry(raw).job.installation == installation
+
     async def all_of(self, installation: InstallationId) -> Sequence[Entry]:
         found = await self._redis.run(scripts.LIST, self._own(installation))
         return [_entry(raw) for raw in found]

@@ -16,7 +16,7 @@ from showground.keys import InstallationId
 from showground.model import Installation, Outcome
 from showground.tasks import Tasks
 from showground_scheduler.cron import Cron
-from showground_scheduler.definition import define, first_slot
+from showground_scheduler.definition import LAST_MS, define, first_slot
 from showground_scheduler.loop import Loop, delivery
 from showground_scheduler.memory_store import MemoryStore
 from showground_scheduler.options import Options
@@ -122,6 +122,24 @@ class JobScheduler:
         await self._store.keep_static(installation.id, [job.name for job in defined])
         for job in defined:
             await self._store.create(job, now_ms, None)
+
+    async def load(self, job: Job) -> str:
+        if job.static:
+            own = next((j for j in await self.list_jobs(job.installation) if j.static and j.name == job.name), None)
+            if own is None:
+                return ""
+            await self._switch(job.installation, own.id, paused=job.paused)
+            return own.id
+        now_ms = self._clock.now_ms()
+        kept = job.id if await self._store.is_free(job.installation, job.id) else ""
+        defined = define(msgspec.structs.replace(job, id=kept), now_ms, self._parse, self._options)
+        first = LAST_MS if job.paused else defined.next_run_ms  # nothing fires before it is paused
+        defined = msgspec.structs.replace(defined, created_at_ms=job.created_at_ms, next_run_ms=first)
+        made = await self._store.create(
+            defined, now_ms, Quota(self._options.recurring_jobs, self._options.one_off_jobs)
+        )
+        await self._switch(job.installation, made, paused=job.paused)
+        return made
 
     async def clear(self, installation: InstallationId) -> None:
         await self._store.clear(installation)

@@ -47,7 +47,8 @@ class Move:
 class Quota:
     recurring_jobs: int
     one_off_jobs: int
-    creations_per_minute: int
+    creations_per_minute: int = 0
+    """0: any number."""
 
 
 class JobStore(Protocol):
@@ -63,6 +64,10 @@ class JobStore(Protocol):
         ...
 
     async def get(self, installation: InstallationId, job_id: str) -> Entry | None: ...
+
+    async def is_free(self, installation: InstallationId, job_id: str) -> bool:
+        """Whether *installation* may give *job_id* to a job of its own: nobody else has it."""
+        ...
 
     async def all_of(self, installation: InstallationId) -> Sequence[Entry]:
         """In no order."""

@@ -316,6 +316,28 @@ class SchedulerConformance:
             await scheduler.sync_static(installation(tick))
             assert [j.paused for j in await scheduler.list_jobs(CLOCK)] == [True]
 
+    async def test_jobs_are_carried_over_as_they_were(self, bench: SchedulerBench) -> None:
+        async with bench.open(creations_per_minute=4) as scheduler:
+            await scheduler.sync_static(installation(StaticJob(name="tock", cron="0 * * * *")))
+            await scheduler.run_job(job(key="k", data={"a": 1}))
+            once = await scheduler.run_job(job(run_at_ms=START_MS + MINUTE_MS))
+            asleep = await scheduler.run_job(job(run_at_ms=START_MS + 1))
+            await scheduler.pause(CLOCK, asleep)
+            before = await scheduler.list_jobs(CLOCK)
+            await scheduler.pause(CLOCK, next(j.id for j in before if j.static))
+            for job_id in (j.id for j in before if not j.static):
+                await scheduler.cancel_job(CLOCK, job_id)
+            for known in before:
+                await scheduler.load(known)
+            assert await scheduler.list_jobs(CLOCK) == before
+            # A copy beside the original takes nothing away from it, whether or not it gets an id of its own.
+            await scheduler.load(msgspec.structs.replace(before[0], installation=BELL))
+            assert [j.name for j in await scheduler.list_jobs(BELL)] == [before[0].name]
+            assert await scheduler.list_jobs(CLOCK) == before
+            await pass_time(bench, 61, scheduler)
+            assert slots(bench, once) == [70 / 60]
+            assert slots(bench, asleep) == []
+
     async def test_an_uninstalled_installation_has_no_jobs_and_gets_none(self, bench: SchedulerBench) -> None:
         async with bench.open() as scheduler:
             await scheduler.run_job(job(key="k"))
