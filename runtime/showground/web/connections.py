@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from aiohttp import web
 
@@ -44,8 +45,7 @@ class PatientConnection(asyncio.Protocol):
     # --- from the transport ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own are no subclass of asyncio's
         self._late = self._loop.call_later(self._patience.header_s, self._hang_up)
         self._inner.connection_made(transport)
 
