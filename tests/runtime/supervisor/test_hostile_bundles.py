@@ -47,6 +47,12 @@ HOSTILE = """
                 own = socket.socket(fileno=os.dup(3))
                 own.setblocking(True)
                 while True: own.send(struct.pack(">I", 8) + b"\\x96\\x03\\xc0\\xa0\\xa0\\xa1x\\x00")
+            case "guess":
+                for n in range(400):
+                    guess = b"\\x94\\x00\\xcd" + struct.pack(">H", n) + b"\\xaacapability\\x94\\xa6call-" + b"%d" % (n % 10)
+                    guess += b"\\xa5redis\\xa7execute\\x90"
+                    raw(struct.pack(">I", len(guess)) + guess)
+                await asyncio.sleep(1000)
             case "close": os.close(3); await asyncio.sleep(1000)
             case "closerange": os.closerange(0, 64); time.sleep(1000)
         return b""
@@ -66,6 +72,7 @@ HOSTILE = """
         ("deep", "protocol_error", "not msgpack"),
         ("wrong shape", "protocol_error", "wrong shape"),
         ("flood", "protocol_error", "floods its log"),
+        ("guess", "protocol_error", "invocations that are not its own"),
         ("closerange", "protocol_error", "closed its socket"),
     ],
 )
