@@ -3,8 +3,8 @@
     npm install --prefix /tmp/icons @phosphor-icons/core@2.1.1
     python tools/icons.py /tmp/icons/node_modules/@phosphor-icons/core
 
-`tools/icons.txt` says which symbol stands for which of Devvit's names. Each name becomes two symbols: the plain one, which also serves
-`-outline`, and `-fill`. Equal symbols stand next to each other, so compression makes nearly nothing of repetitions.
+`tools/icons.txt` says which symbol stands for which of Devvit's names. Each name becomes two symbols: the plain one, which
+also serves `-outline`, and `-fill`. Equal symbols stand next to each other, so compression makes nearly nothing of repetitions.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ NAMES = ROOT / "runtime/showground/ui/names/icons.txt"
 MAPPING = Path(__file__).with_suffix(".txt")
 STATIC = ROOT / "runtime/showground/static"
 
-LINES = frozenset(
-    "at brackets-angle chart-line-up check code code-simple crop dots-six-vertical dots-three dots-three-vertical funnel-simple "
-    "hash infinity link link-simple list list-bullets list-checks list-dashes list-numbers list-plus minus plus pulse queue "
-    "sort-ascending sort-descending swap text-aa text-align-center text-align-left text-align-right text-b text-italic "
-    "text-strikethrough text-superscript text-t text-t-slash translate x".split()
-)
+LINES = {
+    "at", "brackets-angle", "chart-line-up", "check", "code", "code-simple", "crop", "dots-six-vertical",
+    "dots-three", "dots-three-vertical", "funnel-simple", "hash", "infinity", "link", "link-simple", "list",
+    "list-bullets", "list-checks", "list-dashes", "list-numbers", "list-plus", "minus", "plus", "pulse", "queue",
+    "sort-ascending", "sort-descending", "swap", "text-aa", "text-align-center", "text-align-left",
+    "text-align-right", "text-b", "text-italic", "text-strikethrough", "text-superscript", "text-t", "text-t-slash",
+    "translate", "x",
+}  # fmt: skip
 """Symbols without an inside: Phosphor's filled ones are boxes with the lines cut out; bold lines say `-fill` better."""
 
 _BODY = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
@@ -34,7 +36,7 @@ _SAFE = re.compile(r'(?:<(?:path|circle|line|rect|polyline|polygon|ellipse|g)(?:
 def mapping() -> dict[str, str]:
     """Devvit's name → Phosphor's. Every name is there."""
     lines = (line.split() for line in MAPPING.read_text().splitlines() if line and not line.startswith("#"))
-    return {name: symbol for name, symbol in lines}
+    return {line[0]: line[1] for line in lines}
 
 
 def sprite(package: Path) -> str:

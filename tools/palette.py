@@ -2,8 +2,8 @@
 
     python tools/palette.py
 
-The names are Devvit's (`runtime/showground/ui/names/tokens.txt`), the values our own: palettes are steps of one hue in OKLCH, names
-by purpose point into them, with one value for light and one for dark. Text on its background keeps a contrast of 4.5 (WCAG 2.2 AA);
+The names are Devvit's (`runtime/showground/ui/names/tokens.txt`), the values our own: palettes are steps of one hue in OKLCH,
+names by purpose have one value for light and one for dark. Text on its background keeps a contrast of 4.5 (WCAG 2.2 AA);
 `tests/e2e/client/test_colors.py` holds that.
 """
 

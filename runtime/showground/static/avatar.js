@@ -26,9 +26,10 @@ export function avatar(id, facing) {
   );
 }
 
-// FNV-1a, 32 bits
+// FNV-1a, with a last step that spreads ids which differ in their last letter only
 function hash(text) {
   let value = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
-  return value >>> 0;
+  for (const letter of text) value = Math.imul(value ^ letter.codePointAt(0), 0x01000193);
+  value = Math.imul(value ^ (value >>> 15), 0x2c1b3c6d);
+  return (value ^ (value >>> 13)) >>> 0;
 }

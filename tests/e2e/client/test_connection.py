@@ -1,0 +1,111 @@
+"""A network that fails is seen, and heals without losing a press."""
+
+import pytest
+from playwright.async_api import WebSocketRoute, expect
+
+from showground.testing.browser import OpenPage
+from tests.e2e.client.conftest import Gallery
+from tests.e2e.client.test_presses import at, connected
+
+pytestmark = pytest.mark.browser
+
+
+async def test_a_lost_network_is_seen_and_no_press_is_lost(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await connected(page)
+    more = page.get_by_role("button", name="More")
+    await more.click()
+    await expect(page.get_by_text("count 1")).to_be_visible()
+    await page.context.set_offline(True)
+    await expect(page.locator(".sg-status")).to_contain_text("offline")
+    await more.click()
+    await more.click()
+    await expect(more).to_have_attribute("aria-busy", "true")
+    await page.context.set_offline(False)
+    await expect(page.get_by_text("count 3")).to_be_visible()
+    await expect(page.locator(".sg-status")).to_be_empty()
+    await expect(more).not_to_have_attribute("aria-busy", "true")
+
+
+async def test_a_cut_socket_is_replaced_and_what_was_on_its_way_is_sent_again(
+    open_page: OpenPage, gallery: Gallery
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        if not sockets:
+            socket.on_message(lambda text: None if '"press"' in str(text) else server.send(text))
+        sockets.append(socket)
+
+    page = await open_page()
+    await page.route_web_socket("**/socket", between)
+    await page.goto(await gallery("live"))
+    await connected(page)
+    await page.get_by_role("button", name="More").click()  # swallowed on the way
+    await expect(page.get_by_role("button", name="More")).to_have_attribute("aria-busy", "true")
+    await sockets[0].close()
+    await expect(page.get_by_text("count 1")).to_be_visible()
+    assert len(sockets) == 2
+
+
+async def test_where_websockets_are_blocked_posts_and_a_stream_do_the_same(
+    open_page: OpenPage, gallery: Gallery
+) -> None:
+    address = await gallery("live")
+    page = await open_page()
+    await page.route_web_socket("**/socket", lambda socket: socket.close())
+    await page.goto(address)
+    other = await at(open_page, address)
+    await connected(page)
+    await connected(other)
+    for count in (1, 2):
+        await page.get_by_role("button", name="More").click()
+        await expect(page.get_by_text(f"count {count}")).to_be_visible()
+    await other.get_by_role("button", name="Shout").click()
+    await expect(page.get_by_text("heard shout 0")).to_be_visible()
+
+
+async def test_a_post_that_goes_on_elsewhere_can_be_taken_back(open_page: OpenPage, gallery: Gallery) -> None:
+    address = await gallery("live")
+    page, twin = await open_page(), await open_page()
+    answer = await page.goto(address)
+    assert answer is not None
+    html = await answer.text()
+    await connected(page)
+    await page.get_by_role("button", name="More").click()
+    await expect(page.get_by_text("count 1")).to_be_visible()
+    # a duplicated tab: the same page again, and so the same view
+    await twin.route(address, lambda route: route.fulfill(body=html, content_type="text/html"))
+    await twin.goto(address)
+    await expect(twin.get_by_text("count 1")).to_be_visible()
+    await expect(page.locator(".sg-status")).to_contain_text("another window")
+    await page.get_by_role("button", name="Continue here").click()
+    await page.get_by_role("button", name="More").click()
+    await expect(page.get_by_text("count 2")).to_be_visible()
+
+
+async def test_a_patch_that_does_not_fit_leads_to_the_whole_tree(open_page: OpenPage, gallery: Gallery) -> None:
+    said: list[str] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def spoil(text: str | bytes) -> None:
+            spoiled = str(text).replace('"patch":[["a"', '"patch":[["a",[9,9,9],{"text":"x"}],["a"')
+            socket.send(spoiled)
+
+        def listen(text: str | bytes) -> None:
+            said.append(str(text))
+            server.send(text)
+
+        server.on_message(spoil)
+        socket.on_message(listen)
+
+    page = await open_page()
+    await page.route_web_socket("**/socket", between)
+    await page.goto(await gallery("live"))
+    await connected(page)
+    await page.get_by_role("button", name="More").click()
+    await expect(page.get_by_text("count 1")).to_be_visible()
+    assert '{"type":"refresh"}' in said

@@ -1,0 +1,143 @@
+"""What a viewer does in a real browser reaches the app once, and what comes back disturbs nothing."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from showground.testing.browser import OpenPage
+from tests.e2e.client.conftest import Gallery
+
+pytestmark = pytest.mark.browser
+
+
+async def at(open_page: OpenPage, address: str, **context: Any) -> Page:
+    page = await open_page(**context)
+    await page.goto(address)
+    return page
+
+
+async def connected(page: Page) -> None:
+    await expect(page.get_by_text("connected", exact=True)).to_be_visible()
+
+
+async def test_the_post_is_there_before_any_socket(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await open_page()
+    await page.route_web_socket("**/socket", lambda socket: None)  # opens, and never says a word
+    await page.goto(await gallery("live"))
+    await expect(page.get_by_text("count 0")).to_be_visible()
+    assert await page.locator("[data-showground-view]").get_attribute("aria-busy") is None
+
+
+async def test_a_press_changes_the_post(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await page.get_by_role("button", name="More").click()
+    await expect(page.get_by_text("count 1")).to_be_visible()
+    await expect(page.locator("[aria-busy]")).to_have_count(0)
+
+
+async def test_what_one_browser_sends_the_other_sees(open_page: OpenPage, gallery: Gallery) -> None:
+    address = await gallery("live")
+    one, other = await at(open_page, address), await at(open_page, address)
+    await connected(one)
+    await connected(other)
+    await one.get_by_role("button", name="Shout").click()
+    await expect(other.get_by_text("heard shout 0")).to_be_visible()
+
+
+async def test_moved_blocks_stay_the_same_elements_and_keep_the_focus(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await connected(page)
+    four = await page.get_by_role("button", name="four").element_handle()
+    await page.get_by_role("button", name="four").focus()
+    await page.evaluate("() => [...document.querySelectorAll('button')].find(b => b.textContent === 'Turn').click()")
+    names = page.locator("button", has_text="four").locator("xpath=..").locator("button")
+    await expect(names).to_have_text(["four", "one", "two", "three"])
+    assert await page.evaluate("four => four.isConnected && four === document.activeElement", four)
+
+
+async def test_when_the_focused_block_goes_the_focus_stays_in_the_post(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await connected(page)
+    await page.get_by_role("button", name="one").focus()
+    await page.evaluate("() => [...document.querySelectorAll('button')].find(b => b.textContent === 'Drop').click()")
+    await expect(page.get_by_role("button", name="one")).to_have_count(0)
+    assert await page.evaluate("() => document.activeElement.className") == "sg-stage"
+
+
+async def test_the_keyboard_alone_can_do_everything(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await connected(page)
+    reached: list[str] = []
+    for _ in range(30):
+        await page.keyboard.press("Tab")
+        reached.append(
+            await page.evaluate("() => document.activeElement.ariaLabel ?? document.activeElement.textContent ?? ''")
+        )
+    assert {"More", "one", "Form", "Stop", "Card", "Inner", "Favourite", "Red", "words"} <= set(reached)
+    for name, key, count in (("Card", "Enter", 8), ("Inner", "Enter", 7), ("Favourite", " ", 9), ("Red", "Enter", 10)):
+        await page.locator(f"[aria-label={name}], button:text-is('{name}')").first.focus()
+        await page.keyboard.press(key)
+        await expect(page.get_by_text(f"count {count}", exact=True)).to_be_visible()
+
+
+async def test_an_interval_ticks_here_and_stops_when_asked(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await page.get_by_role("button", name="Start").click()
+    await expect(page.get_by_text("ticks 3")).to_be_visible()
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.locator("[aria-busy]")).to_have_count(0)
+    stopped = await page.get_by_text("ticks").text_content()
+    await page.get_by_role("button", name="More").click()
+    await expect(page.get_by_text("count 1")).to_be_visible()
+    assert await page.get_by_text("ticks").text_content() == stopped
+
+
+async def test_changes_are_announced_but_ticks_are_not(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await page.get_by_role("button", name="Start").click()
+    await expect(page.get_by_text("ticks 4")).to_be_visible()
+    await page.get_by_role("button", name="More").click()
+    heard = page.locator(".sg-heard")
+    await expect(heard).to_contain_text("count 1")
+    assert "ticks" not in (await heard.text_content() or "")
+
+
+async def test_a_failing_app_is_told_and_changes_nothing(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await page.get_by_role("button", name="Fail").click()
+    await expect(page.locator(".sg-toast[data-appearance=error]")).to_be_visible()
+    await page.get_by_role("button", name="More").click()
+    await expect(page.get_by_text("count 1")).to_be_visible()
+
+
+async def test_a_link_opens_in_a_window_that_knows_nothing_of_this_one(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await page.context.route("https://example.com/**", lambda route: route.fulfill(body="elsewhere"))
+    await connected(page)
+    async with page.context.expect_page() as opened:
+        await page.get_by_role("button", name="Leave").click()
+    elsewhere = await opened.value
+    assert elsewhere.url == "https://example.com/somewhere"
+    assert await elsewhere.evaluate("() => window.opener") is None
+
+
+async def test_pages_of_the_app_talk_with_the_post(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("pages"))
+    inner = page.frame_locator("iframe")
+    await inner.get_by_role("button", name="Speak").click()
+    await expect(page.get_by_text("heard from the page")).to_be_visible()
+    await expect(inner.get_by_text("an answer")).to_be_visible()
+
+
+async def test_a_page_over_the_post_comes_goes_and_talks(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("live"))
+    await page.get_by_role("button", name="Page").click()
+    inner = page.frame_locator(".sg-over iframe")
+    await expect(inner.get_by_text("from the post")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".sg-over")).to_have_count(0)
+    await page.get_by_role("button", name="Page").click()
+    await inner.get_by_role("button", name="Speak").click()
+    await expect(page.get_by_text("heard from the page")).to_be_visible()
+    await expect(page.locator(".sg-over")).to_have_count(0)
