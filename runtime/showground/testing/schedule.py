@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+
+import msgspec
 
 from showground.capabilities import SCHEDULER
 from showground.deliveries import DeadLetters, RedisDeliveries
 from showground.keys import InstallationId, split_installation
+from showground.model import Outcome
 from showground.testing.clock import MovableClock
 from showground.testing.host import HostUnderTest
 from showground.testing.waiting import eventually
 
 PATIENCE_S = 10.0
+LOG_PATIENCE_S = 1.0
 LOG_LINES = 20
 
 
@@ -55,11 +60,23 @@ class Work:
         await eventually(self._is_idle, PATIENCE_S)
         for installation in self._watched:
             for letter in await self._letters.list(installation):
-                seen = (installation, letter.delivery.id, letter.outcome.finished_at_ms)
-                if seen not in self._known:
-                    self._known.add(seen)
-                    what = f"the {letter.delivery.kind} {letter.delivery.name} failed"
-                    raise self._failure(await self.told(installation, what, letter.outcome.error))
+                await self._raise(letter.outcome, f"the {letter.delivery.kind} {letter.delivery.name} failed")
+            for outcome in await self._job_failures(installation):
+                await self._raise(outcome, "a job failed")
+
+    async def _raise(self, outcome: Outcome, what: str) -> None:
+        seen = (outcome.installation, outcome.delivery, outcome.finished_at_ms)
+        if seen not in self._known:
+            self._known.add(seen)
+            raise self._failure(await self.told(outcome.installation, what, outcome.error))
+
+    async def _job_failures(self, installation: InstallationId) -> list[Outcome]:
+        """A job whose own code raised has ended as failed, without a dead letter; its history tells."""
+        groups = await self._deliveries.redis.call(
+            "SMEMBERS", self._deliveries.shards.of(installation).key("hi", installation)
+        )
+        histories = [await self._deliveries.history(installation, group.decode()) for group in groups]
+        return [outcome for history in histories for outcome in history if outcome.status == "failed"]
 
     async def _is_idle(self) -> bool:
         due = await self.next_due_ms()
@@ -81,9 +98,16 @@ class Work:
         """A failure's message: what happened, the error, and the last lines that the app wrote."""
         app, community = split_installation(installation)
         path = f"/api/v1/communities/{community}/apps/{app}/logs?limit={LOG_LINES}"
-        async with self._host.client.get(self._host.host.url + path) as response:
-            lines = [line for line in (await response.text()).splitlines() if line]
-        written = "\n".join(f"  {line}" for line in lines) or "  (nothing)"
+        lines: list[Any] = []
+
+        async def read() -> bool:
+            async with self._host.client.get(self._host.host.url + path) as response:
+                lines[:] = [msgspec.json.decode(line) for line in (await response.text()).splitlines() if line]
+            return bool(lines)
+
+        with suppress(AssertionError):  # lines are written in batches; a handler that wrote nothing is no fault
+            await eventually(read, LOG_PATIENCE_S)
+        written = "\n".join(f"  {line['level']}: {line['text']}" for line in lines) or "  (nothing)"
         return f"{app}: {what}: {error}\nits log ends with:\n{written}"
 
 
