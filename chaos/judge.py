@@ -66,7 +66,9 @@ class Judge:
             for name, behaviour in accepted.items():
                 times, is_dead = handled.get(f"t3_{name}", 0), f"t3_{name}" in dead
                 if behaviour == "never":
-                    rule.expect(is_dead and not times, f"event {name} fails always, but is no dead letter ({times} runs)")
+                    rule.expect(
+                        is_dead and not times, f"event {name} fails always, but is no dead letter ({times} runs)"
+                    )
                 else:
                     rule.expect(times or is_dead, f"event {name} ({behaviour}) was accepted and never handled")
                     again += times > 1
@@ -94,7 +96,9 @@ class Judge:
             times = Counter(run["scheduled_at_ms"] for run in outcomes)
             must, may = job.must(jobs.stopped_ms), job.may(jobs.ended_ms)
             rule.expect(must <= set(times), f"job {job.key} {job.id}: slots {sorted(must - set(times))[:5]} never ran")
-            rule.expect(set(times) <= may, f"job {job.key} {job.id}: slots {sorted(set(times) - may)[:5]} are none of its")
+            rule.expect(
+                set(times) <= may, f"job {job.key} {job.id}: slots {sorted(set(times) - may)[:5]} are none of its"
+            )
             for run in outcomes:
                 slot = run["scheduled_at_ms"]
                 slots += 1
@@ -104,17 +108,23 @@ class Judge:
                 again += ran.get(run["run"], 0) > 1
         known = {job.id for job in jobs.planned}
         strangers = {name.partition("@")[0] for name in ran} - known
-        rule.notes = {"jobs": len(jobs.planned), "slots": slots, "ran more than once": again, "replanned": len(strangers)}
+        rule.notes = {
+            "jobs": len(jobs.planned),
+            "slots": slots,
+            "ran more than once": again,
+            "replanned": len(strangers),
+        }
         return rule
 
     def log(self, community: str) -> list[tuple[str, int]]:
         """(position, number) of every message of the channel, in order."""
         base = f"{PREFIX}:{{ledger:{community}}}:rt"
-        raw: Any = self._client.execute_command("XRANGE", f"{base}:log:news", "-", "+")
+        raw: Any = self._client.xrange(f"{base}:log:news")
         epochs = {position.partition(".")[0] for position in self._promises.published[community]}
         epoch = epochs.pop() if len(epochs) == 1 else "?"
         return [
-            (f"{epoch}.{entry.partition(b'-')[0].decode()}", msgspec.json.decode(fields[1])["n"]) for entry, fields in raw
+            (f"{epoch}.{entry.partition(b'-')[0].decode()}", msgspec.json.decode(*fields.values())["n"])
+            for entry, fields in raw
         ]
 
     def published(self) -> Rule:
@@ -122,7 +132,9 @@ class Judge:
         for community, accepted in self._promises.published.items():
             log = dict(self.log(community))
             for position, number in accepted.items():
-                rule.expect(log.get(position) == number, f"message {number} at {position} of {community}: {log.get(position)}")
+                rule.expect(
+                    log.get(position) == number, f"message {number} at {position} of {community}: {log.get(position)}"
+                )
         return rule
 
     def listeners(self, listeners: Sequence[Listener]) -> Rule:
@@ -140,7 +152,8 @@ class Judge:
             gaps += len(listener.segments) - 1
             recovered += listener.recoveries[True]
             rule.expect(
-                listener.position == order[-1], f"a listener of {listener.community} stands at {listener.position}, not at the end"
+                listener.position == order[-1],
+                f"a listener of {listener.community} stands at {listener.position}, not at the end",
             )
         rule.notes = {"messages heard": heard, "recovered": recovered, "told of a gap": gaps}
         return rule
@@ -173,10 +186,15 @@ class Judge:
                 at = where.get(first, -1)
                 there = numbers[at : at + count] if at >= 0 else []
                 right = at > reached and len(there) == count and _digest(there) == digest
-                rule.expect(right, f"a view of {member.community} heard {count} messages from {first} on, which are not the channel's")
+                rule.expect(
+                    right,
+                    f"a view of {member.community} heard {count} messages from {first} on, which are not the channel's",
+                )
                 reached = at + count - 1
                 heard += count
-            rule.expect(reached == len(numbers) - 1, f"a view of {member.community} stands at {reached} of {len(numbers)}")
+            rule.expect(
+                reached == len(numbers) - 1, f"a view of {member.community} stands at {reached} of {len(numbers)}"
+            )
             losses += max(0, len(segments) - 1)
         rule.notes = {"messages heard": heard, "told of a gap": losses}
         return rule
@@ -202,7 +220,9 @@ class Judge:
         return rule
 
     def conduct(self) -> Rule:
-        rule = Rule("hosts refused with Retry-After only, restored every view, ended when asked, and logged no traceback")
+        rule = Rule(
+            "hosts refused with Retry-After only, restored every view, ended when asked, and logged no traceback"
+        )
         for breach in self._promises.breaches:
             rule.expect(False, breach)
         for host in self._cluster.hosts:

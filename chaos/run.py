@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,24 @@ async def run_with_faults(folder: Path, *, seed: int, seconds: float, hosts: int
     rng = random.Random(seed)
     report = Report(f"./run chaos --seed {seed} --seconds {seconds:g} --hosts {hosts} --jobs {jobs}")
     promises = Promises()
-    async with Cluster(folder, hosts, random.Random(rng.random())) as cluster:
+    async with AsyncExitStack() as exits:
+        cluster = await exits.enter_async_context(Cluster(folder, hosts, random.Random(rng.random())))
         client = redis_py.Redis(unix_socket_path=str(cluster.redis.socket), password=cluster.redis.password)
-        try:
-            judge = Judge(cluster, promises, client)
-            await _run(cluster, judge, promises, rng, seed, seconds, jobs, report)
-        finally:
-            client.close()
+        exits.callback(client.close)
+        await _run(cluster, Judge(cluster, promises, client), promises, rng, seed, seconds, jobs, report, exits)
     return report
 
 
 async def _run(
-    cluster: Cluster, judge: Judge, promises: Promises, rng: random.Random, seed: int, seconds: float, jobs: int, report: Report
+    cluster: Cluster,
+    judge: Judge,
+    promises: Promises,
+    rng: random.Random,
+    seed: int,
+    seconds: float,
+    jobs: int,
+    report: Report,
+    exits: AsyncExitStack,
 ) -> None:
     await cluster.upload("1.0.0")
     for community in [*COMMUNITIES, GUEST]:
@@ -49,6 +56,7 @@ async def _run(
 
     senders, hearers = Crowd(), Crowd()
     members: list[Member] = []
+    exits.push_async_callback(_close_all, members)
     listeners: list[Listener] = []
     common: Any = (cluster, promises)
     for community in COMMUNITIES:
@@ -90,8 +98,7 @@ async def _run(
     ]
     for late in await hearers.stop():
         promises.breach(late)
-    for member in members:
-        await member.close()
+    await _close_all(members)
     await asyncio.sleep(0.5)
     after = {host.number: (open_files[host.number], host.open_files()) for host in cluster.hosts}
     for community in [*COMMUNITIES, GUEST]:
@@ -101,6 +108,11 @@ async def _run(
         if code != 0:
             promises.breach(f"host {host.number} ended with {code} at the end: {host.last_words()}")
     report.rules = [*rules, await judge.leaks(after), judge.conduct()]
+
+
+async def _close_all(members: list[Member]) -> None:
+    for member in members:
+        await member.close()
 
 
 async def _quiet(judge: Judge, members: list[Member], listeners: list[Listener]) -> Rule:

@@ -31,9 +31,7 @@ async def plan(event: Event, context: Context) -> list[str]:
 
 async def plan_one(job: Any, context: Context) -> str:
     if job.cron is not None:
-        return await context.scheduler.run_job(
-            name="tick", cron=job.cron, key=job.key, misfire="all", overlap="allow"
-        )
+        return await context.scheduler.run_job(name="tick", cron=job.cron, key=job.key, misfire="all", overlap="allow")
     at = datetime.fromtimestamp(job.at_ms / 1000, UTC)
     return await context.scheduler.run_job(name="tick", run_at=at, key=job.key, misfire="all", overlap="allow")
 
