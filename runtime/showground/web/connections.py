@@ -37,8 +37,12 @@ class PatientConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._request: web.BaseRequest | None = None
+        self._head_due: float | None = None
+        """Loop time at which the head that is waited for must be there."""
+        self._head_timer: asyncio.TimerHandle | None = None
+        """Set anew only when it has run: a timer for each request would cost more than the rest of this class."""
         self._late: asyncio.TimerHandle | None = None
-        """Runs while a head or a body is waited for."""
+        """Runs while a body is waited for."""
         self._unread: asyncio.TimerHandle | None = None
         self._spent_s = 0.0
 
@@ -46,12 +50,12 @@ class PatientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own are no subclass of asyncio's
-        self._late = self._loop.call_later(self._patience.header_s, self._hang_up)
+        self._wait_for_head()
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._request is None and self._late is None:
-            self._late = self._loop.call_later(self._patience.header_s, self._hang_up)
+        if self._request is None and self._head_due is None:
+            self._wait_for_head()
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -67,19 +71,18 @@ class PatientConnection(asyncio.Protocol):
         self._inner.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        _stop(self._late)
-        _stop(self._unread)
-        self._late = self._unread = None
+        for timer in (self._head_timer, self._late, self._unread):
+            _stop(timer)
+        self._head_timer = self._late = self._unread = None
         self._inner.connection_lost(error)
 
     # --- from the server ---
 
     def began(self, request: web.BaseRequest) -> None:
         """The head of *request* is there and its handler runs."""
-        _stop(self._late)
-        self._late = None
+        self._head_due = None
         self._request = request
-        if request.can_read_body:
+        if request.can_read_body and not request.content.is_eof():
             self._spent_s = self._patience.body_s
             self._late = self._loop.call_later(self._spent_s, self._weigh, request)
 
@@ -87,6 +90,21 @@ class PatientConnection(asyncio.Protocol):
         """The handler is done."""
         _stop(self._late)
         self._late = self._request = None
+
+    def _wait_for_head(self) -> None:
+        self._head_due = self._loop.time() + self._patience.header_s
+        if self._head_timer is None:
+            self._head_timer = self._loop.call_later(self._patience.header_s, self._look_for_head)
+
+    def _look_for_head(self) -> None:
+        self._head_timer = None
+        if self._head_due is None:
+            return
+        left_s = self._head_due - self._loop.time()
+        if left_s > 0:
+            self._head_timer = self._loop.call_later(left_s, self._look_for_head)
+        else:
+            self._hang_up()
 
     def _weigh(self, request: web.BaseRequest) -> None:
         """Whether the body comes fast enough; asked again every second."""
