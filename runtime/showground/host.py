@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
@@ -26,6 +27,8 @@ from showground.apps.plugin import AppsPlugin
 from showground.apps.routes import AppRoutes
 from showground.apps.secrets import SecretBox
 from showground.apps.settings import AppSettings
+from showground.apps.transfer import Transfer
+from showground.apps.transfer_routes import TransferRoutes
 from showground.capabilities import COMMUNITY, PAGES, REALTIME, SCHEDULER
 from showground.clock import Clock, SystemClock
 from showground.deliveries import DeadLetters, DeliverySettings, Outcomes, RedisDeliveries, Runner
@@ -35,6 +38,7 @@ from showground.errors import ShowgroundError
 from showground.events.catalogue import Catalogue
 from showground.events.intake import Intake
 from showground.events.routes import event_routes
+from showground.events.webhooks import Webhooks
 from showground.hookspecs import Services
 from showground.host_file import HostFile
 from showground.keys import InstallationId, KeySpace
@@ -159,6 +163,7 @@ class Host:
         outcomes = await exits.enter_async_context(Outcomes(deliveries))
         catalogue = Catalogue(settings.events.types)
         intake = Intake(deliveries, catalogue, installations, keys, clock, observe, outcomes)
+        webhooks = Webhooks(settings.webhooks, catalogue, intake, clock, os.environ, box, redactor.learn)
 
         # the capabilities' providers
         def services(capability: str) -> Services:
@@ -238,9 +243,15 @@ class Host:
             OpsRoutes(health, metrics, logs, tokens, clock, is_installed),
             AppRoutes(self.bundles, installations, self.lifecycle, app_settings, box),
             Assets(self.bundles.folder),
+            TransferRoutes(
+                Transfer(self.lifecycle, app_settings, plugins.provider, clock, settings.data_dir),
+                installations,
+                settings.data_dir,
+            ),
         ):
             routes.register(web)
         event_routes(web, intake, catalogue, emit_authorization(tokens.check_emit))
+        webhooks.routes(web)
         dead_letter_routes(web, DeadLetters(deliveries))
         endpoints.routes(web)
         pages.routes(web)
@@ -302,9 +313,11 @@ class Host:
     def _changed(
         self, tasks: Tasks, supervisor: Supervisor, dispatch: Dispatch, live: LivePosts, change: Change
     ) -> None:
-        """A version is no longer at work somewhere: its workers finish, and its posts are drawn by the new one."""
+        """A version is no longer at work somewhere: its workers finish, and its posts are drawn by the new one. So are those of
+        an installation whose data were replaced."""
         before, after = change.before, change.after
         if before is not None and (after is None or after.version.digest != before.version.digest):
             tasks.start(f"drain {before.app} {before.version.version}", supervisor.drain(before.version.digest))
             dispatch.forget(before.version.digest)
+        if before is not None and (after is None or after.revision != before.revision):
             tasks.start(f"redraw {before.id}", live.forget(before.id))

@@ -79,6 +79,20 @@ class TicketSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Keys with which sites sign viewer tickets: name → at least 32 random bytes in base64. The newest last."""
 
 
+class WebhookSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One section `[webhooks.<name>]`: what another service calls at `POST /api/v1/webhooks/<name>`."""
+
+    community: str
+    event: str
+    """Type of the event that each call becomes."""
+    secret_variables: tuple[str, ...] = ()
+    """Environment variables that hold a secret each (`whsec_…`); more than one while a secret is being changed."""
+    sealed_secrets: tuple[str, ...] = ()
+    """Secrets as `POST /api/v1/webhooks/{name}/seal` gives them: encrypted with the deployment's key."""
+    fields: Mapping[str, str] = {}
+    """Field of the event's payload → dotted path in the body. Empty: the body is the payload."""
+
+
 class Settings(Frozen, frozen=True, kw_only=True):
     host: HostSettings = HostSettings()
     redis: RedisSettings = RedisSettings()
@@ -86,6 +100,7 @@ class Settings(Frozen, frozen=True, kw_only=True):
     logs: LogSettings = LogSettings()
     events: EventSettings = EventSettings()
     tickets: TicketSettings = TicketSettings()
+    webhooks: Mapping[str, WebhookSettings] = {}
     providers: Mapping[str, str] = {}
     """Which provider serves a capability: `realtime = "redis"`. Not named: the only one, or the one called `redis`."""
     disabled_plugins: tuple[str, ...] = ()
@@ -107,7 +122,7 @@ SECTIONS: Mapping[str, type[Frozen]] = {
     "events": EventSettings,
     "tickets": TicketSettings,
 }
-_TOP_LEVEL = ("providers", "disabled_plugins")
+_TOP_LEVEL = ("webhooks", "providers", "disabled_plugins")
 
 
 def load_settings(
@@ -135,6 +150,8 @@ def load_settings(
     for name, section in document.items():
         if name in SECTIONS:
             _convert(name, section, SECTIONS[name], values, problems)
+        elif name == "webhooks":
+            _convert(name, section, Mapping[str, WebhookSettings], values, problems)
         elif name == "providers":
             _convert(name, section, Mapping[str, str], values, problems)
         elif name == "disabled_plugins":
