@@ -59,6 +59,10 @@ class InvokeRequest(Frozen, frozen=True, kw_only=True):
 class Installations(Protocol):
     def get(self, installation: InstallationId) -> Installation | None: ...
 
+    def fault(self, installation: InstallationId) -> ShowgroundError | None:
+        """Why none of its code may run now; None when it may."""
+        ...
+
 
 class Supervisor(Protocol):
     async def invoke(self, app: AppVersion, folder: Path, invocation: Invocation, payload: bytes) -> bytes: ...
@@ -111,6 +115,9 @@ class Dispatch:
 
     async def invoke(self, request: InvokeRequest) -> bytes:
         """Run *request* and return what the app's code returned."""
+        fault = self._installations.fault(request.installation)
+        if fault is not None:
+            raise fault
         installation = self.installation(request.installation)
         digest = installation.version.digest
         app = self._apps.get(digest) or self._apps.setdefault(digest, self._bound(installation.version))

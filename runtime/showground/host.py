@@ -186,7 +186,7 @@ class Host:
         self.isolation = await choose(settings.workers.isolation, clock)
         policy = Policy(in_flight=settings.workers.in_flight, idle_s=settings.workers.idle_s)
         supervisor = Supervisor(
-            Broker(plugins, is_installed), clock, logs.write, level=self.isolation.level, policy=policy
+            Broker(plugins, installations.fault), clock, logs.write, level=self.isolation.level, policy=policy
         )
         exits.push_async_callback(supervisor.close)
         folders = Folders(settings.data_dir / "bundles")

@@ -72,6 +72,23 @@ class Installations:
     def record(self, installation: InstallationId) -> InstallationRecord | None:
         return self._records.get(installation)
 
+    def fault(self, installation: InstallationId) -> ShowgroundError | None:
+        """Why none of its code may run now; None when it may."""
+        record = self._records.get(installation)
+        if record is None:
+            return ShowgroundError(
+                "not_found", f"{installation} is not installed", "installation", "Install the app first."
+            )
+        if record.suspended:
+            return ShowgroundError(
+                "not_ready",
+                f"the data of {installation} is being imported",
+                "installation",
+                "Try again.",
+                retry_after=2.0,
+            )
+        return None
+
     def in_community(self, community: str) -> Sequence[Installation]:
         """By app name; without those that are being uninstalled."""
         return self._by_community.get(community, ())

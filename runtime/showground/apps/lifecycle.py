@@ -129,6 +129,29 @@ class Lifecycle:
             await self._journal.advance(lease, step, msgspec.structs.replace(record, leaving=True))
             await self._phases.finish(lease, step)
 
+    @asynccontextmanager
+    async def suspended(self, community: str, app: str, *, actor: str = "") -> AsyncIterator[Installation]:
+        """Replace an installation's data while none of its code runs on any host; deliveries are tried again afterwards.
+
+        When the block begins, every host knows; capability calls of handlers that still run are refused from then on. Its
+        posts are drawn anew at the end. A host that is lost in the block leaves the data as they are at that moment, and another
+        one lets the code run again. Raises `not_found`, or `conflict` when another change is under way.
+        """
+        async with self._changing(installation_id(app, community)) as lease:
+            record = self._existing(lease)
+            installation = msgspec.structs.replace(record.installation, revision=record.installation.revision + 1)
+            after = msgspec.structs.replace(record, installation=installation)
+            step = Step(kind="import", phase="suspended", installation=installation, before=after, actor=actor)
+            await self._journal.advance(lease, step, msgspec.structs.replace(record, suspended=True))
+            await self._installations.refresh()
+            try:
+                await self._clock.sleep(1.5 * self._installations.poll_s)
+                yield installation
+            finally:
+                await self._journal.finish(lease, after)
+                await self._installations.refresh()
+            log.info("import into %s by %s is done", installation.id, actor or "an operator")
+
     async def recover(self) -> int:
         """Finish or undo what hosts left in the middle; returns how many changes were taken over.
 

@@ -76,6 +76,12 @@ class Phases:
         """Go on from the phase that *step* has reached. Raises `plugin_error` for a change that was undone."""
         if step.kind == "uninstall":
             await self._finish_uninstall(lease, step)
+        elif step.kind == "import":
+            log.error(
+                "an import into %s was cut off: its data is a part of what was imported; import it again", lease.id
+            )
+            await self._journal.finish(lease, step.before)
+            await self._installations.refresh()
         else:
             await self._finish_change(lease, step)
 

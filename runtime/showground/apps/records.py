@@ -26,10 +26,12 @@ class InstallationRecord(Frozen, frozen=True, kw_only=True):
     """Versions that ran here before, oldest first; the last one is what a rollback returns to."""
     leaving: bool = False
     """It is being uninstalled: it still answers what it was sent before, and takes no new events."""
+    suspended: bool = False
+    """Its data is being replaced: none of its code runs, and what still runs reaches nothing."""
 
 
-StepKind = Literal["install", "upgrade", "uninstall"]
-Phase = Literal["recorded", "hooked", "leaving", "clearing"]
+StepKind = Literal["install", "upgrade", "uninstall", "import"]
+Phase = Literal["recorded", "hooked", "leaving", "clearing", "suspended"]
 
 
 class Step(Frozen, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ class Step(Frozen, frozen=True, kw_only=True):
     installation: Installation
     """As it is to be after the change; for an uninstall, as it was."""
     before: InstallationRecord | None = None
-    """What an undone upgrade returns to."""
+    """What an undone upgrade, or an import that is over, returns to."""
     actor: str = ""
     event_id: str = ""
     """The id of the event that the change emits: the same at every try, so that a repeated try emits nothing new."""

@@ -155,6 +155,34 @@ class AppSettings:
         key = self._shared_key(version.app) if scope == "app" else self._own_key(_needed(installation))
         await self._redis.run(_CHANGE, [key], [len(unset), *unset, *fields])
 
+    async def stored(
+        self, version: AppVersion, scope: SettingScope, installation: Installation | None
+    ) -> Sequence[tuple[SettingSpec, Json]]:
+        """The values that are set, without defaults; secrets in the clear. For an export."""
+        key = self._shared_key(version.app) if scope == "app" else self._own_key(_needed(installation))
+        found = _pairs(await self._redis.call("HGETALL", key))
+        read = [
+            (spec, self._read(version.app, spec, found.get(spec.name)))
+            for spec in version.registration.settings
+            if spec.scope == scope
+        ]
+        return [(spec, value) for spec, value in read if value is not None]
+
+    async def load(
+        self, version: AppVersion, scope: SettingScope, values: Mapping[str, Json], installation: Installation | None
+    ) -> None:
+        """Write values of an export, which were checked by the app when they were set first and by `import_faults` since.
+
+        An installation's own values become exactly *values*; of app-wide ones only those are set that are not set here."""
+        specs = {spec.name: spec for spec in version.registration.settings}
+        fields = {name: self._write(version.app, specs[name], value) for name, value in values.items()}
+        if scope == "app":
+            key = self._shared_key(version.app)
+            await self._redis.pipeline([("HSETNX", key, name, value) for name, value in fields.items()])
+            return
+        key = self._own_key(_needed(installation))
+        await self._redis.run(_REPLACE, [key], [word for pair in fields.items() for word in pair])
+
     async def clear(self, installation: Installation) -> None:
         """Forget the installation's own values; those that all share stay with the app."""
         await self._redis.call("DEL", self._own_key(installation))
@@ -221,6 +249,20 @@ class AppSettings:
         return [Problem(spec.name, answer) for (spec, _), answer in zip(asked, answers, strict=True) if answer]
 
 
+def import_faults(version: AppVersion, scope: str, name: str, value: Json) -> list[Problem]:
+    """What is wrong with one value of an export for this version."""
+    spec = next((s for s in version.registration.settings if s.name == name and s.scope == scope), None)
+    if spec is None:
+        return [
+            Problem(name, f"{version.app} {version.version} has no such setting", "Import into the version it is of.")
+        ]
+    return [Problem(name, "has no value")] if value is None else _faults(spec, value)
+
+
+_REPLACE = Script("""
+redis.call('DEL', KEYS[1])
+for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+""")
 _SWAP = Script("""
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])

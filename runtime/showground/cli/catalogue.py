@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from showground.cli import apps, bundles, events, logs, playtest, serve, settings, tokens
+from showground.cli import apps, bundles, events, logs, playtest, serve, settings, tokens, transfer
 from showground.plugins import Plugins, find_plugins
 
 
@@ -17,6 +17,7 @@ def commands() -> Iterator[click.Command]:
     yield from bundles.COMMANDS
     yield from apps.COMMANDS
     yield from playtest.COMMANDS
+    yield from transfer.COMMANDS
     yield from events.COMMANDS
     yield from settings.COMMANDS
     yield from logs.COMMANDS

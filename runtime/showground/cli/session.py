@@ -18,6 +18,8 @@ from showground.errors import ShowgroundError
 HOST_FILE = "host.json"
 TIMEOUT_S = 60.0
 """Longer than the longest answer that the API waits for (`?wait=30`)."""
+UPLOAD_TIMEOUT_S = 900.0
+"""For a bundle or an export: the host answers once it has taken in all of it."""
 
 Query = str | int | float | None
 
@@ -34,8 +36,8 @@ class HttpSession:
     def get(self, path: str, **query: Query) -> Any:
         return self._json("GET", path, None, query)
 
-    def post(self, path: str, body: Any = None, **query: Query) -> Any:
-        return self._json("POST", path, body, query)
+    def post(self, path: str, body: Any = None, *, media_type: str = "", **query: Query) -> Any:
+        return self._json("POST", path, body, query, media_type)
 
     def put(self, path: str, body: Any = None, **query: Query) -> Any:
         return self._json("PUT", path, body, query)
@@ -56,28 +58,32 @@ class HttpSession:
     def show(self, document: Any, text: str) -> None:
         print(json.dumps(document, ensure_ascii=False) if self.as_json else text, flush=True)
 
-    def _json(self, method: str, path: str, body: Any, query: Mapping[str, Query]) -> Any:
-        with self._open(method, path, body, query) as response:
+    def _json(self, method: str, path: str, body: Any, query: Mapping[str, Query], media_type: str = "") -> Any:
+        with self._open(method, path, body, query, media_type) as response:
             raw = response.read()
         return json.loads(raw) if raw else None
 
-    def _open(self, method: str, path: str, body: Any, query: Mapping[str, Query]) -> HTTPResponse:
+    def _open(
+        self, method: str, path: str, body: Any, query: Mapping[str, Query], media_type: str = ""
+    ) -> HTTPResponse:
         url, token = self._where()
         asked = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
         headers = {"Accept": "application/json", "User-Agent": "showground"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        data: bytes | None = None
-        if isinstance(body, bytes):
-            data, headers["Content-Type"] = body, "application/octet-stream"
+        data: Any = None
+        timeout_s = TIMEOUT_S
+        if isinstance(body, bytes) or hasattr(body, "read"):
+            data, headers["Content-Type"] = body, media_type or "application/octet-stream"
+            timeout_s = UPLOAD_TIMEOUT_S
         elif body is not None:
-            data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+            data, headers["Content-Type"] = json.dumps(body).encode(), media_type or "application/json"
         elif method != "GET":
             data = b""
         address = f"{url.rstrip('/')}{urllib.parse.quote(path)}{'?' + asked if asked else ''}"
         request = urllib.request.Request(address, data=data, headers=headers, method=method)  # noqa: S310 - the operator's own address
         try:
-            opened: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
+            opened: HTTPResponse = urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310
         except urllib.error.HTTPError as error:
             raise _told(error) from None
         except (OSError, HTTPException) as error:

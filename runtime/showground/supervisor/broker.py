@@ -17,7 +17,8 @@ CALLS_IN_FLIGHT = 64
 """Capability calls of one invocation at once; the next is refused with `overloaded`."""
 
 
-IsInstalled = Callable[[InstallationId], bool]
+Fault = Callable[[InstallationId], ShowgroundError | None]
+"""Why an installation may do nothing now; None when it may."""
 
 
 class ContextSource(Protocol):
@@ -29,13 +30,11 @@ class ContextSource(Protocol):
 class Session:
     """The capability calls of one invocation. Its members are asked for at the first call."""
 
-    __slots__ = ("_app", "_invocation", "_is_installed", "_members", "_open", "_source")
+    __slots__ = ("_app", "_fault", "_invocation", "_members", "_open", "_source")
 
-    def __init__(
-        self, source: ContextSource, is_installed: IsInstalled, invocation: Invocation, app: AppVersion
-    ) -> None:
+    def __init__(self, source: ContextSource, fault: Fault, invocation: Invocation, app: AppVersion) -> None:
         self._source = source
-        self._is_installed = is_installed
+        self._fault = fault
         self._invocation = invocation
         self._app = app
         self._members: dict[str, tuple[Mapping[str, Method], str | None]] | None = None
@@ -44,14 +43,14 @@ class Session:
     async def call(self, member: str, method: str, args: Sequence[object]) -> object:
         """`context.<member>.<method>(*args)`. Raises `ShowgroundError` only:
 
-        `not_found` (no such member or method, or the installation is gone), `not_configured`, `overloaded` (64 calls are open),
-        what the plugin raised as `ShowgroundError`, and `plugin_error` for anything else; its details are in the host's log only.
+        `not_found` (no such member or method, or the installation is gone), `not_ready` (an import goes on), `not_configured`,
+        `overloaded` (64 calls are open), what the plugin raised as `ShowgroundError`, and `plugin_error` for anything else;
+        its details are in the host's log only.
         """
-        if not self._is_installed(self._invocation.installation):
-            # Its data has been removed; a handler that outlives the removal must leave nothing new behind.
-            raise ShowgroundError(
-                "not_found", f"{self._invocation.installation} was uninstalled meanwhile", f"context.{member}.{method}"
-            )
+        fault = self._fault(self._invocation.installation)
+        if fault is not None:
+            # Its data was removed, or is being replaced; a handler that outlives that must leave nothing behind.
+            raise fault
         members = self._members
         if members is None:
             members = self._members = self._collect()
@@ -109,12 +108,12 @@ class Session:
 class Broker:
     """Opens a session per invocation. Whoever opens it ends what is still running in it."""
 
-    def __init__(self, source: ContextSource, is_installed: IsInstalled = lambda _: True) -> None:
+    def __init__(self, source: ContextSource, fault: Fault = lambda _: None) -> None:
         self._source = source
-        self._is_installed = is_installed
+        self._fault = fault
 
     def open(self, invocation: Invocation, app: AppVersion) -> Session:
-        return Session(self._source, self._is_installed, invocation, app)
+        return Session(self._source, self._fault, invocation, app)
 
 
 def failed(member: str, method: str, function: Method) -> ShowgroundError:

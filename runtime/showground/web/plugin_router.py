@@ -11,6 +11,7 @@ from showground.hookspecs import Router
 from showground.keys import InstallationId, installation_id
 from showground.web.auth import Handler
 
+SHARED = "*"
 IsInstalled = Callable[[InstallationId], bool]
 
 
@@ -37,7 +38,8 @@ class PluginRouter:
     def _if_installed(self, handler: Handler) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
             app, community = request.match_info["app"], request.match_info["community"]
-            if not self._is_installed(installation_id(app, community)):
+            # `*` stands for what an app shares over all communities, which outlives its installations.
+            if community != SHARED and not self._is_installed(installation_id(app, community)):
                 raise ShowgroundError(
                     "not_found", f"{app} is not installed in {community}", request.path, "Install the app first."
                 )
