@@ -25,7 +25,14 @@ from showground.worker.confinement import die_with_parent
 from showground.worker.syscalls import libc
 
 PR_SET_CHILD_SUBREAPER = 36
-WARM = ("uvloop", "showground.worker.serving", "showground.context", "showground.ui")
+WARM = (
+    "uvloop",
+    "showground.worker.serving",
+    "showground.author",
+    "showground.blocks",
+    "showground.context",
+    "showground.ui",
+)
 """Imported before the first fork, packages with all their modules: what is imported here, no worker imports again."""
 
 
