@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -43,4 +44,28 @@ class Origins:
         sent = request.headers.get("Origin", "").lower()
         if self._own is not None:
             return sent == self._own
-        return bool(sent) and urlsplit(sent).netloc == request.headers.get("Host", "").lower()
+        return bool(sent) and sent.partition("://")[2] == request.headers.get("Host", "").lower()
+
+    def names(self, request: web.Request) -> bool:
+        """Whether the Host header is one by which a host on the loopback interface can be meant: an address or `localhost`.
+
+        Another name that leads here is that of a page whose author points it at 127.0.0.1 (DNS rebinding) to read with its
+        visitor's eyes; or that of a proxy, which the operator names with `public_url`.
+        """
+        if self._own is not None:
+            return True
+        host = request.headers.get("Host", "localhost").rpartition("@")[2].lower()
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        return name == "localhost" or name.endswith(".localhost") or is_address(name)
+
+
+def is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(listen: str) -> bool:
+    return listen == "localhost" or (is_address(listen) and ipaddress.ip_address(listen).is_loopback)

@@ -13,7 +13,7 @@ from showground.errors import ShowgroundError
 from showground.web.auth import Handler, TokenCheck, guarded
 from showground.web.connections import Patience, connection_of, patient
 from showground.web.errors import answered, error_response
-from showground.web.origins import Origins
+from showground.web.origins import Origins, is_loopback
 from showground.web.static import StaticFiles
 
 log = logging.getLogger("showground.web")
@@ -41,6 +41,7 @@ class WebServer:
         self._app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._app.on_response_prepare.append(_add_headers)
         self._ends: list[Callable[[], Awaitable[None]]] = []
+        self._is_local = False
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
 
@@ -67,6 +68,7 @@ class WebServer:
 
     async def start(self, listen: str, port: int, drain_s: float) -> int:
         """Listen; returns the port. Raises `misconfigured` when the address cannot be had."""
+        self._is_local = is_loopback(listen)
         self._app.router.add_route("*", "/{path:.*}", self._contained(self._nothing_here, True))
         self._runner = web.AppRunner(
             self._app,
@@ -124,6 +126,8 @@ class WebServer:
                 return response
             if "Content-Encoding" in request.headers:
                 return await answered(_refuse_coding, request)
+            if self._is_local and not always and not self._origins.names(request):
+                return await answered(_refuse_name, request)
             connection = connection_of(request)
             if connection is None:
                 return await answered(handler, request)
@@ -145,6 +149,13 @@ class WebServer:
 async def _refuse_coding(request: web.Request) -> web.StreamResponse:
     coding = request.headers["Content-Encoding"][:40]
     raise ShowgroundError("unsupported", f"a body in {coding} is not taken", "Content-Encoding", "Send it as it is.")
+
+
+async def _refuse_name(request: web.Request) -> web.StreamResponse:
+    name = request.headers["Host"][:100]
+    raise ShowgroundError(
+        "forbidden", f"this host does not know itself as {name}", "Host", "Behind a proxy, set [host] public_url."
+    )
 
 
 async def _ended(end: Callable[[], Awaitable[None]]) -> None:
