@@ -110,6 +110,9 @@ def emoji_chat(context: Context) -> Element:
                     [text(entry["line"], weight="bold" if entry["own"] else "regular") for entry in reversed(log)],
                     alignment="bottom start",
                     gap="small",
+                    padding="medium",
+                    background_color="neutral-background-weak",
+                    corner_radius="medium",
                     grow=True,
                 ),
                 spacer(size="medium"),
@@ -122,7 +125,10 @@ def emoji_chat(context: Context) -> Element:
                 grow=True,
             ),
             hstack(
-                [button(e, key=e, label=f"Say {e}", on_press=say, data=e, disabled=not live) for e in EMOJI],
+                [
+                    button(e, key=e, size="large", label=f"Say {e}", on_press=say, data=e, disabled=not live)
+                    for e in EMOJI
+                ],
                 gap="small",
                 alignment="center",
             ),

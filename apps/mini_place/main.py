@@ -96,6 +96,8 @@ def pixel(index: int, color: int, paint: Press) -> Element:
         width="28px",
         height="28px",
         background_color=PALETTE[color],
+        border="thin",
+        border_color="#0000001A",
         on_press=paint,
         data=index,
     )

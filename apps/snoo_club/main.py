@@ -101,12 +101,16 @@ def snoo_club(context: Context) -> Element:
     return blocks(
         vstack(
             hstack(
-                text("●", color=color), text(words, style="metadata"), spacer(grow=True), text(f"{len(people)} here")
+                text("●", color=color),
+                text(words, style="metadata"),
+                spacer(grow=True),
+                text(f"{len(people)} here", weight="bold"),
+                gap="small",
             ),
             zstack(
                 [figure(who, who["id"] == me["id"]) for who in people],
                 width=100,
-                height="360px",
+                height="400px",
                 background_color="neutral-background-weak",
                 corner_radius="medium",
             ),
@@ -146,9 +150,9 @@ def figure(who: dict[str, Any], is_me: bool) -> Element:
     """A figure stands where the room left and above it end."""
     member = str(who["id"]).startswith("t2_")
     return vstack(
-        spacer(height=f"{who['y'] * 28}px"),
+        spacer(height=f"{who['y'] * 36}px"),
         hstack(
-            spacer(width=f"{who['x'] * 22}px"),
+            spacer(width=f"{who['x'] * 4}%"),
             vstack(
                 avatar(who["id"], size="small") if member else icon("user-fill", size="large"),
                 hstack(
@@ -159,7 +163,9 @@ def figure(who: dict[str, Any], is_me: bool) -> Element:
                 ),
                 alignment="center",
             ),
+            width=100,
         ),
         key=who["id"],
+        width=100,
         alignment="top start",
     )

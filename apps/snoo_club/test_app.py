@@ -24,11 +24,11 @@ async def test_a_step_is_seen_by_everybody(playground: Playground) -> None:
         for _ in range(30):  # to the corner, wherever she began
             await ada.press("Walk left")
             await ada.press("Walk up")
-        await grace.until(lambda: place_of(grace, "Ada") == ("0px", "0px"), "Ada in the corner")
+        await grace.until(lambda: place_of(grace, "Ada") == ("0%", "0px"), "Ada in the corner")
         await ada.press("Walk right")
         await ada.press("Walk down")
-        await grace.until(lambda: place_of(grace, "Ada") == ("22px", "28px"), "Ada one step from the corner")
-        assert place_of(ada, "Ada") == ("22px", "28px")
+        await grace.until(lambda: place_of(grace, "Ada") == ("4%", "36px"), "Ada one step from the corner")
+        assert place_of(ada, "Ada") == ("4%", "36px")
 
 
 async def test_a_member_with_two_windows_is_one_figure(playground: Playground) -> None:
@@ -40,7 +40,7 @@ async def test_a_member_with_two_windows_is_one_figure(playground: Playground) -
         await other.sees("2 here")
         for _ in range(30):
             await window.press("Walk left")
-        await other.until(lambda: place_of(other, "Ada")[0] == "0px", "the step of the other window")
+        await other.until(lambda: place_of(other, "Ada")[0] == "0%", "the step of the other window")
 
 
 def place_of(viewer: Viewer, name: str) -> tuple[str, str]:
@@ -51,5 +51,5 @@ def place_of(viewer: Viewer, name: str) -> tuple[str, str]:
         above, row = children[0]
         left, person = row[2]
         if name in str(person):
-            return left[1].get("width", "0px"), above[1].get("height", "0px")
+            return left[1].get("width", "0%"), above[1].get("height", "0px")
     return "", ""

@@ -20,6 +20,10 @@ from showground_community.forum import Forum
 from showground_community.records import Comment, Post
 
 DEMO_MEMBERS = ("Ada", "Grace", "Linus")
+DEMO_MODERATOR = "Ada"
+DEMO_COMMUNITY = "playground"
+NEWEST = 3
+"""Posts of each community that the first page names."""
 FEED_POSTS = 10
 MEMBER_NAME_CHARS = 24
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -67,8 +71,11 @@ class CommunityPages:
     # --- reading ---
 
     async def home(self, request: web.Request) -> web.Response:
-        communities = await self._forum.store.communities()
-        return self._page(request, "home.html", None, communities=communities)
+        names = await self._forum.store.communities()
+        found = await asyncio.gather(*(self._forum.store.posts(name, FEED_POSTS) for name in names))
+        newest = [[post for post in posts if _is_shown(post, None)][:NEWEST] for posts in found]
+        member = await self._visitor(request)
+        return self._page(request, "home.html", member, communities=list(zip(names, newest, strict=True)))
 
     async def community(self, request: web.Request) -> web.Response:
         name, member = await self._where(request)
@@ -105,29 +112,29 @@ class CommunityPages:
             raise ShowgroundError(
                 "not_found", "this host does not run in demo mode", "/demo", "Start it with ./run demo."
             )
-        name = request.query.get("community", "playground")
+        name = request.query.get("community", DEMO_COMMUNITY)
         posts = [p for p in await self._forum.store.posts(name, 50) if p.installation and _is_shown(p, None)]
         posts.sort(key=lambda p: p.created_at_ms)
         chosen = next((p for p in posts if p.id == request.query.get("post")), posts[0] if posts else None)
         frames = []
-        for index, person in enumerate(DEMO_MEMBERS):
+        for person, theme in zip(DEMO_MEMBERS, ("auto", "dark", "light"), strict=True):
             user = await self._forum.join(person)
             member = await self._forum.member(name, user.id)
             if member is not None:
-                frames.append((member.name, self._pages.ticket(name, member), "dark" if index == 1 else "light"))
-        frames.append(("a guest", "", "light"))
+                frames.append((member.name, self._pages.ticket(name, member), theme))
+        frames.append(("a guest", "", "auto"))
         height = await self._pages.post_height(chosen.id) if chosen else 0
+        who = await self._visitor(request)
         return self._page(
-            request, "demo.html", None, community=name, posts=posts, chosen=chosen, frames=frames, height=height
+            request, "demo.html", who, community=name, posts=posts, chosen=chosen, frames=frames, height=height
         )
 
     # --- signing in ---
 
     async def sign_in_page(self, request: web.Request) -> web.Response:
         self._only_in_demo()
-        return self._page(
-            request, "sign_in.html", None, names=DEMO_MEMBERS, back=_local(request.query.get("back", "/"))
-        )
+        back = _local(request.query.get("back", "/"))
+        return self._page(request, "sign_in.html", None, names=DEMO_MEMBERS, moderator=DEMO_MODERATOR, back=back)
 
     async def sign_in(self, request: web.Request, form: dict[str, str]) -> web.Response:
         self._only_in_demo()
@@ -139,6 +146,9 @@ class CommunityPages:
         user = await self._forum.join(name)
         if user.is_app:
             raise ShowgroundError("forbidden", f"{name} is an app", "name", "Choose another name.")
+        if name == DEMO_MODERATOR:
+            for community in {DEMO_COMMUNITY, *await self._forum.store.communities()}:
+                await self._forum.appoint(community, user.id)
         response = _see_other(_local(form.get("back", "/")))
         self._forum.sessions.sign_in(response, user.id)
         return response
@@ -213,6 +223,12 @@ class CommunityPages:
         return web.Response(body=effects, content_type="application/json")
 
     # --- inside ---
+
+    async def _visitor(self, request: web.Request) -> Member | None:
+        """Who is signed in, on pages that belong to no community."""
+        user_id = self._forum.sessions.user_of(request)
+        user = await self._forum.store.user(user_id) if user_id is not None else None
+        return None if user is None else Member(id=user.id, name=user.name)
 
     async def _where(self, request: web.Request) -> tuple[str, Member | None]:
         name = request.match_info["community"]
