@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import tempfile
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -182,6 +183,34 @@ def load_bundle(folder: Path, app: Manifest | AppVersion | None = None) -> Loade
         raise
     digest = app.digest if isinstance(app, AppVersion) else ""
     return LoadedBundle(modules, module, manifest, registration, handlers, digest)
+
+
+def rehearse() -> None:
+    """Load a very small bundle, so that what Python and msgspec make at first use is there already.
+
+    The zygote does this before it forks: half of what loading a small app cost each worker was such first uses (2026-11-24).
+    """
+    with tempfile.TemporaryDirectory(prefix="showground-rehearsal-") as folder:
+        Path(folder, "app.json").write_text('{"name": "rehearsal", "version": "1.0.0"}')
+        Path(folder, "main.py").write_text(REHEARSAL)
+        app = AppVersion(app="rehearsal", version="1.0.0", digest="", entry="main.py")
+        with load_bundle(Path(folder), app) as bundle:
+            msgspec.msgpack.encode(bundle.registration)
+            msgspec.convert(msgspec.to_builtins(app), AppVersion)
+
+
+REHEARSAL = """
+from showground import Context, Devvit, Event, use_state
+from showground.blocks import Element, blocks, text
+
+@Devvit.add_trigger("PostCreate")
+async def created(event: Event, context: Context) -> None:
+    pass
+
+@Devvit.add_custom_post_type("Rehearsal")
+def rehearsal(context: Context) -> Element:
+    return blocks(text("rehearsal"))
+"""
 
 
 def _import(modules: BundleModules, entry: str, places: Places) -> ModuleType:

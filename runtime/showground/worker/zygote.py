@@ -154,6 +154,14 @@ def find_loader(name: str) -> process.Load:
     return load  # type: ignore[no-any-return]  # named by the host, not by an app
 
 
+def rehearse(name: str) -> None:
+    """Let the loader's module do its `rehearse`, where it has one. What fails in it fails again, and is told, in a worker."""
+    rehearsal = getattr(importlib.import_module(name.partition(":")[0]), "rehearse", None)
+    if rehearsal is not None:
+        with contextlib.suppress(Exception):
+            rehearsal()
+
+
 def warm(names: Iterable[str]) -> None:
     """Import *names*. What does not import is passed over: it fails, with its reason, where it is used."""
     for name in names:
@@ -175,6 +183,7 @@ def main(descriptor: int, host: int, loader: str) -> None:
     libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     zygote = Zygote(control, wake, find_loader(loader))
     warm(WARM)
+    rehearse(loader)
     gc.collect()
     gc.freeze()
     zygote.serve()
