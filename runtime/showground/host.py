@@ -47,6 +47,7 @@ from showground.ops.health import Health
 from showground.ops.host_logging import configure_logging
 from showground.ops.logs import AppLogs
 from showground.ops.metrics import Metrics
+from showground.ops.presence import present
 from showground.ops.redaction import Redactor
 from showground.ops.routes import OpsRoutes
 from showground.ops.tickets import Tickets, ticket_keys
@@ -129,6 +130,7 @@ class Host:
                 deadline_s=settings.redis.deadline_s,
             )
         )
+        await exits.enter_async_context(present(redis, keys, host_id, clock))
         box = await asyncio.to_thread(SecretBox.load, settings.data_dir)
         await box.prove(redis, keys)
         secret = await deployment_secret(redis, keys, box)
@@ -257,6 +259,7 @@ class Host:
         pages.routes(web)
         plugins.routes(PluginRouter(web, is_installed))
         web.on_drain(partial(live.drain, 1.0))
+        self.routes = web.routes
 
         # health
         health.fact("isolation", self.isolation.level)

@@ -40,6 +40,8 @@ class WebServer:
         self._patience = patience or Patience()
         self._app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._app.on_response_prepare.append(_add_headers)
+        self.routes: list[tuple[str, str, str | None]] = []
+        """Method, path and scope of all that is served, in the order in which paths are tried."""
         self._ends: list[Callable[[], Awaitable[None]]] = []
         self._is_local = False
         self._runner: web.AppRunner | None = None
@@ -52,6 +54,7 @@ class WebServer:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
         scope: str | None,
     ) -> None:
+        self.routes.append((method, path, scope))
         served: Handler = handler if scope is None else guarded(handler, scope, self._check)
         self._app.router.add_route(method, path, self._contained(served, path in ALWAYS_ANSWERED))
 
