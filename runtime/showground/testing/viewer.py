@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -149,7 +150,8 @@ class Viewer:
 
     async def _send(self, message: dict[str, Any]) -> None:
         if self._socket is not None and not self._socket.closed:
-            await self._socket.send_str(json.dumps(message))
+            with suppress(ConnectionError):  # lost just now: what was not acknowledged is sent again by `connect`
+                await self._socket.send_str(json.dumps(message))
 
     # --- what a person does ---
 

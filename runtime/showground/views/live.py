@@ -25,6 +25,9 @@ from showground.views.view import Connection, Event, Reached, View
 
 VIEWS_PER_HOST = 20_000
 PROTOCOL = 1
+FORKED = 1_000_000
+"""By how much a browser may be ahead of its view's snapshot: it saw what only channel messages changed. A view that is rendered
+anew goes on above every revision that its browser saw, so that one number never stands for two trees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +163,12 @@ class LivePosts:
             room.leave(here)
         view = _restored(snapshot, fence, viewer or snapshot.viewer, env)
         if hello.rev == snapshot.rev and here is None:
-            view.cached = True
+            # Right after the first paint its worker has the state; later, another claim's calls may be under way.
+            view.cached = fence == 1
             tree = None
         else:
+            seen = min(hello.rev or 0, snapshot.rev + FORKED)
+            view.reached = msgspec.structs.replace(view.reached, rev=max(snapshot.rev, seen) + 1)
             [answer] = await self._calls(post).handle([view], [], full=True)
             view.cached = True
             tree = answer.result.tree
@@ -186,11 +192,13 @@ class LivePosts:
 
     def _serve(self, post: LivePost, view: View, connection: Connection) -> None:
         room = self._rooms.get(post.id)
-        if room is None or room.post != post:
-            room = self._rooms.setdefault(post.id, self._room(post))
+        if room is None:
+            room = self._rooms[post.id] = self._room(post)
         view.connection = connection
         self._count += 1
         room.enter(view)
+        if self._draining:  # it was being welcomed while everybody was sent away
+            connection.close("the host is stopping", 1.0)
 
     def _calls(self, post: LivePost) -> PostCalls:
         return PostCalls(post, self._invoke, self._post_type)
@@ -248,7 +256,7 @@ class LivePosts:
             await room.save_unsaved(view)
             room.leave(view)
         self._count -= 1
-        if not room.views:
+        if not room.views and self._rooms.get(post_id) is room:  # while we saved, others may have come, or closed it
             del self._rooms[post_id]
             await room.close()
 

@@ -27,6 +27,10 @@ from showground.views.view import Event, Reached, View
 
 log = logging.getLogger("showground.views")
 
+TRIES = 6
+"""Calls in a row that may come to nothing for reasons that pass, before the viewer is told."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+SLOW_LOOK_S = 0.25
 UNSAVED_MESSAGES = 200
 """Channel messages after which a view is written even though nobody pressed anything: well within a channel's history."""
 
@@ -54,8 +58,10 @@ class Room:
         self._feeds = Feeds(post.installation, realtime, clock, self._tasks, self.queue)
         self._ready: set[View] = set()
         self._collecting = False
+        self._closed = False
 
     async def close(self) -> None:
+        self._closed = True
         await self._tasks.close()
         await self._feeds.close()
 
@@ -69,6 +75,7 @@ class Room:
     def leave(self, view: View) -> None:
         """The browser is gone; the snapshot remembers the view."""
         view.gone = True
+        view.has_room.set()
         if self.views.get(view.id) is view:
             del self.views[view.id]
         self._ready.discard(view)
@@ -82,9 +89,12 @@ class Room:
     def queue(self, view: View, event: Event) -> None:
         if view.gone:
             return
-        if dropped := view.queue(event):
-            log.warning("%s: view fell behind, %d events were dropped", self.post.id, dropped)
-            self._observe(HostEvent(name="view_events_dropped", at_ms=self._clock.now_ms(), value=dropped))
+        if not view.queue(event):
+            # Channel messages never get here (feeds keep them in history); the browser sends again what it did.
+            log.warning("%s: a view fell behind and has to reconnect", self.post.id)
+            self._observe(HostEvent(name="view_fell_behind", at_ms=self._clock.now_ms()))
+            self._part(view, "too many events wait", 1.0)
+            return
         if not view.busy:
             self._ready.add(view)
             self._collect_soon()
@@ -92,12 +102,14 @@ class Room:
     # --- the pump ---
 
     def _collect_soon(self) -> None:
-        if not self._collecting:
+        if not self._collecting and not self._closed:
             self._collecting = True
             asyncio.get_running_loop().call_soon(self._collect)
 
     def _collect(self) -> None:
         self._collecting = False
+        if self._closed:
+            return
         groups: dict[tuple[int, ...], tuple[list[Event], list[View]]] = defaultdict(lambda: ([], []))
         for view in self._ready:
             events = view.take()
@@ -114,7 +126,9 @@ class Room:
 
     async def _handle(self, views: Sequence[View], events: Sequence[Event]) -> None:
         try:
-            await self._run(views, events)
+            pause_s = await self._run(views, events)
+            if pause_s:
+                await self._clock.sleep(pause_s)
         finally:
             for view in views:
                 view.busy = False
@@ -123,14 +137,18 @@ class Room:
             if self._ready:
                 self._collect_soon()
 
-    async def _run(self, views: Sequence[View], events: Sequence[Event]) -> None:
+    async def _run(self, views: Sequence[View], events: Sequence[Event]) -> float:
+        """Returns after how many seconds the views may be tried again; 0: at once."""
         full = REFRESH in events
         bodies = [event.body for event in events if event is not REFRESH]
         try:
             answers = await self.calls.handle(views, bodies, full)
         except ShowgroundError as error:
-            self._failed(views, events, error)
-            return
+            return self._failed(views, events, error)
+        except Exception as error:
+            log.exception("%s: a fault of the host", self.post.id)
+            fault = ShowgroundError("internal", f"a fault of the host: {type(error).__name__}", self.post.id)
+            return self._failed(views, events, fault)
         lasting = any(event.lasting for event in events)
         ack = max((event.seq for event in events if event.seq is not None), default=None)
         kept: list[tuple[View, Answer, int]] = []
@@ -138,6 +156,7 @@ class Room:
             if view.gone:
                 continue
             base = view.reached.rev
+            view.tries = 0
             self._reach(view, answer, ack, events)
             kept.append((view, answer, base))
         if lasting:
@@ -146,6 +165,7 @@ class Room:
             await self._save_all([view for view, _, _ in kept if view.unsaved >= UNSAVED_MESSAGES])
         for view, answer, base in kept:
             self._tell(view, answer, base, ack)
+        return 0.0
 
     def _reach(self, view: View, answer: Answer, ack: int | None, events: Sequence[Event]) -> None:
         result, before = answer.result, view.reached
@@ -174,7 +194,9 @@ class Room:
             return
         if connection.is_slow and ack is None:
             # Held back, not lost: the state has it, and the newest tree follows when there is room again.
-            view.stale = True
+            if not view.stale:
+                view.stale = True
+                self._tasks.start(f"views: wait for a slow browser on {self.post.id}", self._refresh_later(view))
             return
         if view.stale and answer.result.tree is None:
             self.queue(view, REFRESH)
@@ -184,19 +206,52 @@ class Room:
         if message is not None:
             connection.send(message)
 
-    def _failed(self, views: Sequence[View], events: Sequence[Event], error: ShowgroundError) -> None:
-        """Nothing of it is in any state. Viewers who did something are told; their browsers do not send it again."""
+    async def _refresh_later(self, view: View) -> None:
+        """Send the newest tree once the browser has read what waits for it, even if nothing more happens until then."""
+        while view.stale and not view.gone:
+            await self._clock.sleep(SLOW_LOOK_S)
+            if view.connection is not None and not view.connection.is_slow:
+                self.queue(view, REFRESH)
+                return
+
+    def _failed(self, views: Sequence[View], events: Sequence[Event], error: ShowgroundError) -> float:
+        """Nothing of it is in any state. What passes is tried again, after the pause that is returned; channel messages also when
+        a worker died, because nobody sends them again. Viewers whose own events came to nothing are told."""
         log.warning("%s: %s", self.post.id, error)
         self._observe(HostEvent(name="view_failed", at_ms=self._clock.now_ms(), labels={"outcome": error.code}))
-        ack = max((event.seq for event in events if event.seq is not None), default=None)
+        tries = max(view.tries for view in views) + 1
+        passes = error.kind.temporary and tries < TRIES
+        again: Sequence[Event] = ()
+        if passes and error.kind.fault == "system":
+            again = events
+        elif passes and error.code in ("worker_died", "protocol_error"):
+            again = [event for event in events if event.channel is not None]
+        given_up = [event for event in events if event not in again]
         for view in views:
             view.cached = False
-            if ack is not None and view.connection is not None:
-                view.reached = msgspec.structs.replace(view.reached, ack=ack)
-                view.connection.send(
-                    b'{"type":"update","rev":%d,"base":%d,"effects":%b,"ack":%d}'
-                    % (view.reached.rev, view.reached.rev, messages.error_effect(error.message), ack)
-                )
+            if view.gone:
+                continue
+            if error.code == "not_found":
+                self._part(view, "the app is not installed any more", None)
+                continue
+            view.tries = tries if again else 0
+            view.put_back(again)
+            self._give_up(view, given_up, error)
+        if not again:
+            return 0.0
+        pause_s = min(FIRST_PAUSE_S * (1 << tries), LONGEST_PAUSE_S)
+        return max(pause_s, min(error.retry_after or 0.0, LONGEST_PAUSE_S))
+
+    def _give_up(self, view: View, events: Sequence[Event], error: ShowgroundError) -> None:
+        for channel in {e.channel for e in events if e.channel is not None and e.body["type"] == "message"}:
+            self._feeds.tell_gap(view, channel, None)
+        ack = max((event.seq for event in events if event.seq is not None), default=None)
+        if ack is not None and view.connection is not None:
+            view.reached = msgspec.structs.replace(view.reached, ack=ack)
+            view.connection.send(
+                b'{"type":"update","rev":%d,"base":%d,"effects":%b,"ack":%d}'
+                % (view.reached.rev, view.reached.rev, messages.error_effect(error.message), ack)
+            )
 
     # --- snapshots ---
 
@@ -208,14 +263,16 @@ class Room:
         """Write the view; one that another host has taken over is let go, without a word to its browser, which is there now."""
         unsaved = view.unsaved
         try:
-            mine = await self._snapshots.save(view.snapshot(self.post.id, self.post.installation), view.fence)
+            saved = await self._snapshots.save(view.snapshot(self.post.id, self.post.installation), view.fence)
         except ShowgroundError as error:
             log.warning("%s: a view could not be saved: %s", self.post.id, error)
             self._part(view, "the store is away", error.retry_after or 2.0)
             return
         view.unsaved -= unsaved
-        if not mine:
+        if saved == "taken":
             self._part(view, "continued elsewhere", None)
+        elif saved == "gone":
+            self._part(view, "the view is not kept any more", 1.0)
 
     def _part(self, view: View, reason: str, retry_after: float | None) -> None:
         """Let the browser come back and send again what was not acknowledged; the snapshot decides what is so."""

@@ -6,9 +6,13 @@ that froze while its viewer went elsewhere cannot put an old state back.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Redis, Script
 from showground.views.records import Snapshot, decode_snapshot, encode_snapshot
+
+Saved = Literal["saved", "taken", "gone"]
 
 KEPT_S = 24 * 3600
 """How long a view is kept after its last change: a laptop that slept over night finds its post as it was."""
@@ -29,10 +33,12 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return {fence, snapshot}
 """)
 _SAVE = Script("""
-if redis.call('HGET', KEYS[1], 'f') ~= ARGV[1] then return 0 end
+local fence = redis.call('HGET', KEYS[1], 'f')
+if not fence then return 'gone' end
+if fence ~= ARGV[1] then return 'taken' end
 redis.call('HSET', KEYS[1], 's', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
-return 1
+return 'saved'
 """)
 
 
@@ -60,10 +66,12 @@ class Snapshots:
         reply = await self._redis.run(_CLAIM, [self._key(installation, view)], [self._host_id, KEPT_S])
         return None if reply is None else (int(reply[0]), decode_snapshot(reply[1]))
 
-    async def save(self, snapshot: Snapshot, fence: int) -> bool:
-        """Write *snapshot*; False, and nothing is written, when another host has claimed the view since."""
+    async def save(self, snapshot: Snapshot, fence: int) -> Saved:
+        """Write *snapshot*, unless somebody has claimed the view since (`taken`) or it is kept no longer (`gone`)."""
         key = self._key(snapshot.installation, snapshot.view)
-        return bool(await self._redis.run(_SAVE, [key], [fence, encode_snapshot(snapshot), KEPT_S]))
+        reply = await self._redis.run(_SAVE, [key], [fence, encode_snapshot(snapshot), KEPT_S])
+        saved: Saved = reply.decode()
+        return saved
 
     async def server(self, installation: InstallationId, view: str) -> str | None:
         """The id of the host that serves the view."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from showground.capabilities import Message, Position
+from showground.capabilities import Position
 from showground.model import Frozen
 from showground.views.records import EVENTS_AT_ONCE, Env, Snapshot, ViewerIdentity, ViewInput
 
@@ -77,8 +78,13 @@ class View:
         """Channel → what is in the state: what a snapshot says."""
         self.connection: Connection | None = None
         self.waiting: deque[Event] = deque()
-        self.held: dict[str, list[Message]] = {}
-        """Live messages of channels whose missed ones are still being read from history."""
+        self.has_room = asyncio.Event()
+        """Set while few events wait, so that history may be queued; and when the view is gone."""
+        self.has_room.set()
+        self.catching_up: set[str] = set()
+        """Channels whose messages come from history for now; live ones of them are in it too, and are not taken."""
+        self.tries = 0
+        """Calls in a row that came to nothing."""
         self.busy = False
         self.cached = False
         """Whether the worker is expected to know (id, rev)."""
@@ -90,23 +96,41 @@ class View:
         """Channel messages in the state that the snapshot does not have."""
         self.gone = False
 
-    def queue(self, event: Event) -> int:
-        """Add *event*; returns how many had to be dropped: the oldest channel messages first, then the oldest of all."""
-        dropped = 0
-        while len(self.waiting) >= EVENTS_AT_ONCE:
-            oldest = next((i for i, e in enumerate(self.waiting) if e.channel is not None), 0)
-            del self.waiting[oldest]
-            dropped += 1
+    @property
+    def is_full(self) -> bool:
+        return len(self.waiting) >= EVENTS_AT_ONCE
+
+    def queue(self, event: Event) -> bool:
+        """Add *event*, or return False when too many wait already."""
+        if self.is_full:
+            return False
         self.waiting.append(event)
-        return dropped
+        if len(self.waiting) > EVENTS_AT_ONCE // 2:
+            self.has_room.clear()
+        return True
 
     def take(self) -> list[Event]:
-        taken, self.waiting = list(self.waiting), deque()
+        """As many as one call may carry."""
+        taken = [self.waiting.popleft() for _ in range(min(len(self.waiting), EVENTS_AT_ONCE))]
+        if len(self.waiting) <= EVENTS_AT_ONCE // 2:
+            self.has_room.set()
         return taken
+
+    def put_back(self, events: Sequence[Event]) -> None:
+        """They were taken, and nothing of them is in the state: they are next again."""
+        self.waiting.extendleft(reversed(events))
+        if len(self.waiting) > EVENTS_AT_ONCE // 2:
+            self.has_room.clear()
+
+    @property
+    def cache_id(self) -> str:
+        """Under which workers know the view's states. Another claim has another one: a call of the last holder that is still
+        under way must not leave its state under a revision of ours."""
+        return self.id if self.fence < 2 else f"{self.id}.{self.fence}"
 
     def input(self, with_state: bool, full: bool) -> ViewInput:
         return ViewInput(
-            id=self.id,
+            id=self.cache_id,
             rev=self.reached.rev,
             state=self.reached.state if with_state else None,
             viewer=self.viewer,

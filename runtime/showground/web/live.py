@@ -180,6 +180,8 @@ class LiveEndpoints:
                 connection.close("too many events", 5.0)
                 return
             self._live.receive(post_id, view, read_message(message.data))
+            if not view.has_room.is_set():
+                await view.has_room.wait()  # read no further than the app gets on; the rest waits on the browser's side
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """`?hello=` is the hello message."""

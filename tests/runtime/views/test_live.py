@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from showground.keys import KeySpace
+from showground.capabilities import REALTIME
+from showground.keys import KeySpace, installation_id
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.viewer import Viewer
 
@@ -15,7 +16,7 @@ TALLY = Path(__file__).parent / "tally"
 
 @pytest.fixture
 async def host(tmp_path: Path, redis_url: str, keys: KeySpace) -> AsyncIterator[HostUnderTest]:
-    async with running_host(tmp_path, redis_url, keys.prefix) as host:
+    async with running_host(tmp_path, redis_url, keys.prefix, realtime={"messages_per_s": 10_000}) as host:
         await host.install(TALLY)
         yield host
 
@@ -73,6 +74,59 @@ async def test_a_press_that_was_not_acknowledged_is_done_once_after_all(host: Ho
         await viewer.sees("own 1")
         await viewer.press("Add own")
         assert "own 2" in viewer.text
+
+
+async def test_a_press_under_way_while_its_viewer_comes_back_leaves_no_trace_in_the_view_that_goes_on(
+    host: HostUnderTest, post: str
+) -> None:
+    async with Viewer(host.host.url, post) as one, Viewer(host.host.url, post) as two:
+        await one.sees("channel here")
+        await two.sees("channel here")
+        await one.press("Add slowly", wait=False)
+        await one.cut()
+        one._unacknowledged.clear()  # this browser forgot it: whatever shows of it is the old call's
+        await one.connect()
+        await two.press("Add shared")
+        await one.sees("shared 1")
+        await one.sees("shared 1001")  # the old call has ended
+        await one.press("Add own")
+        await one.sees("shared 1001")
+        assert "own 1" in one.text.splitlines()
+
+
+async def test_however_many_messages_were_missed_they_all_arrive(host: HostUnderTest, post: str) -> None:
+    async with Viewer(host.host.url, post) as one, Viewer(host.host.url, post) as two:
+        await one.sees("channel here")
+        await two.sees("channel here")
+        await one.cut()
+        await publish(host, 700)
+        await one.connect()
+        await one.sees("shared 700")
+        await two.sees("shared 700")
+
+
+async def test_messages_that_come_while_an_app_is_slow_wait_in_history(host: HostUnderTest, post: str) -> None:
+    async with Viewer(host.host.url, post) as viewer:
+        await viewer.sees("channel here")
+        await viewer.press("Add slowly", wait=False)
+        await publish(host, 300)
+        await viewer.sees("shared 1300")
+
+
+async def test_more_presses_than_may_wait_are_all_counted(host: HostUnderTest, post: str) -> None:
+    async with Viewer(host.host.url, post) as viewer:
+        await viewer.sees("channel here")
+        await viewer.press("Add slowly", wait=False)
+        for _ in range(140):
+            await viewer.press("Add own", wait=False)
+        await viewer.sees("own 141")
+        assert viewer.farewell is None
+
+
+async def publish(host: HostUnderTest, count: int) -> None:
+    channels = host.host.plugins.provider(REALTIME)
+    for _ in range(count):
+        await channels.publish(installation_id("tally", "playground"), "tally", b'{"by":1}')
 
 
 async def test_an_error_in_a_handler_changes_nothing_and_is_told_to_its_viewer_alone(

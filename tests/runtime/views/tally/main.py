@@ -1,5 +1,6 @@
 """A post for tests: a count of one's own, a count that everybody shares through a channel, and ways to go wrong."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -28,6 +29,11 @@ def tally(context: Context) -> Any:
     async def add_shared() -> None:
         await channel.send({"by": 1})
 
+    async def add_slowly() -> None:
+        await asyncio.sleep(0.5)
+        await channel.send({"by": 1000})
+        set_own(lambda now: now + 1)
+
     def fail() -> None:
         set_own(1000)
         raise ValueError("on purpose")
@@ -46,6 +52,7 @@ def tally(context: Context) -> Any:
             text(f"greeting {greeting.data or '…'}"),
             button("Add own", on_press=lambda: set_own(lambda now: now + 1)),
             button("Add shared", on_press=add_shared),
+            button("Add slowly", on_press=add_slowly),
             button("Fail", on_press=fail),
             button("Crash", on_press=lambda: os._exit(3)),
             button("Ask", on_press=lambda: context.ui.show_form(form)),
