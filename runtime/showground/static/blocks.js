@@ -64,8 +64,9 @@ export class Painter {
         set(el, `data-${name.replace("_", "-")}`, shown === false ? "false" : shown);
         if (name === "reverse") this.#layer(record);
       } else if (SIZES.has(name)) {
-        el.style.setProperty(name.replace("_", "-"), size(value));
-        set(el, `data-${name.replace("_", "-")}`, value && size(value).slice(-1) === "x" ? "px" : size(value) && "%");
+        const length = size(value);
+        el.style.setProperty(name.replace("_", "-"), length);
+        set(el, `data-${name.replace("_", "-")}`, length ? (length.endsWith("%") ? "%" : "px") : null);
       } else if (name in COLORS) el.style[COLORS[name]] = color(value);
       else if (name === "alignment") {
         const words = String(value ?? "").split(" ");
@@ -134,11 +135,11 @@ export class Painter {
     if (type === "spacer" || type === "webview" || type === "blocks") return;
     set(el, "tabindex", press ? "0" : null);
     const heading = type === "text" && attrs.style === "heading" && !press;
-    const nested = press && type in STACKS && el.querySelector("[data-press],iframe");
+    const nested = press && record.children.some((child) => find(child, ({ type, attrs }) => attrs.press || type === "webview"));
     const picture = !press && attrs.label && type !== "text" && type !== "image" && !(type in STACKS);
     const role = press ? (nested ? "group" : "button") : heading ? "heading" : picture ? "img" : attrs.label && type in STACKS ? "group" : null;
     set(el, "role", role);
-    set(el, "aria-level", heading && "3");
+    set(el, "aria-level", heading && "2");
     if (type !== "image") set(el, "aria-label", role ? attrs.label || (press && !said(record) ? guess(record) : null) : null);
   }
 

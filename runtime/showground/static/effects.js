@@ -99,9 +99,10 @@ let handlers = {};
 /**
  * Show effects outside of a post: those of menu items and of forms that follow. `onSubmit(form id, values)` may return a
  * promise; when it is settled, the form closes unless `form_errors` were shown meanwhile. It stays open when that promise rejects.
+ * Without handlers those of the last call stay.
  */
-export function showEffects(effects, { onSubmit, onCancel } = {}) {
-  handlers = { onSubmit, onCancel };
+export function showEffects(effects, options) {
+  if (options) handlers = options;
   page ??= new Effects(document.body.appendChild(make("div", { class: "sg-page" })), {
     onSubmit: async (id, values) => {
       refused.delete(id);

@@ -86,7 +86,7 @@ class PostPages:
             '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Live post</title>'
             f'<link rel="stylesheet" href="{self._static("client.css")}">'
             f'<script type="module" src="{self._static("client.js")}"></script></head>'
-            f'<body class="sg-embed">{fragment}</body></html>'
+            f'<body class="sg-embed"><main><h1 class="sg-heard">Live post</h1>{fragment}</main></body></html>'
         )
         return web.Response(text=page, content_type="text/html", headers=dict(self._embed_headers))
 

@@ -1,5 +1,6 @@
 """What a viewer does in a real browser reaches the app once, and what comes back disturbs nothing."""
 
+import re
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ async def test_the_keyboard_alone_can_do_everything(open_page: OpenPage, gallery
         )
     assert {"More", "one", "Form", "Stop", "Card", "Inner", "Favourite", "Red", "words"} <= set(reached)
     for name, key, count in (("Card", "Enter", 8), ("Inner", "Enter", 7), ("Favourite", " ", 9), ("Red", "Enter", 10)):
-        await page.locator(f"[aria-label={name}], button:text-is('{name}')").first.focus()
+        await page.get_by_label(name, exact=True).or_(page.get_by_role("button", name=name, exact=True)).first.focus()
         await page.keyboard.press(key)
         await expect(page.get_by_text(f"count {count}", exact=True)).to_be_visible()
 
@@ -84,7 +85,7 @@ async def test_the_keyboard_alone_can_do_everything(open_page: OpenPage, gallery
 async def test_an_interval_ticks_here_and_stops_when_asked(open_page: OpenPage, gallery: Gallery) -> None:
     page = await at(open_page, await gallery("live"))
     await page.get_by_role("button", name="Start").click()
-    await expect(page.get_by_text("ticks 3")).to_be_visible()
+    await expect(page.get_by_text(re.compile("ticks [1-9]"))).to_be_visible()
     await page.get_by_role("button", name="Stop").click()
     await expect(page.locator("[aria-busy]")).to_have_count(0)
     stopped = await page.get_by_text("ticks").text_content()
@@ -96,7 +97,7 @@ async def test_an_interval_ticks_here_and_stops_when_asked(open_page: OpenPage, 
 async def test_changes_are_announced_but_ticks_are_not(open_page: OpenPage, gallery: Gallery) -> None:
     page = await at(open_page, await gallery("live"))
     await page.get_by_role("button", name="Start").click()
-    await expect(page.get_by_text("ticks 4")).to_be_visible()
+    await expect(page.get_by_text(re.compile("ticks [1-9]"))).to_be_visible()
     await page.get_by_role("button", name="More").click()
     heard = page.locator(".sg-heard")
     await expect(heard).to_contain_text("count 1")

@@ -54,7 +54,7 @@ def stacks(context: Context) -> Element:
                 [
                     zstack(
                         hstack(width="60px", height="40px", background_color="orangered-300"),
-                        text("front", size="small", weight="bold"),
+                        text("front", size="small", weight="bold", color="black"),
                         alignment=side,
                         width="120px",
                         height="64px",
@@ -74,7 +74,7 @@ def stacks(context: Context) -> Element:
                 ),
                 box("padding large", key="p"),
                 vstack(text("thick"), border="thick", border_color="#1f62c4 #7db3ff", corner_radius="medium", padding="medium"),
-                vstack(text("full"), corner_radius="full", padding="small", background_color="success-background", border="none"),
+                vstack(text("full", color="white"), corner_radius="full", padding="small", background_color="success-background", border="none"),
                 gap="medium",
                 alignment="middle",
             ),
