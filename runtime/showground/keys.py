@@ -80,6 +80,7 @@ class KeySpace:
 
 PERMANENT = (
     "host",
+    "maintenance",
     "bundle:*",
     "apps",
     "app:*",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from showground.cli import apps, bundles, events, logs, playtest, serve, settings, tokens, transfer
+from showground.cli import apps, backup, bundles, events, logs, playtest, serve, settings, tokens, transfer
 from showground.plugins import Plugins, find_plugins
 
 
@@ -18,6 +18,7 @@ def commands() -> Iterator[click.Command]:
     yield from apps.COMMANDS
     yield from playtest.COMMANDS
     yield from transfer.COMMANDS
+    yield from backup.COMMANDS
     yield from events.COMMANDS
     yield from settings.COMMANDS
     yield from logs.COMMANDS
