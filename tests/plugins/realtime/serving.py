@@ -16,7 +16,7 @@ from showground.clock import Clock, SystemClock
 from showground.hookspecs import Services
 from showground.keys import CapabilityKey, KeySpace, installation_id
 from showground.plugins import Plugins
-from showground.web.errors import errors
+from showground.testing.web import errors
 from showground_realtime.channels import open_memory
 from showground_realtime.endpoints import Endpoints
 from showground_realtime.streams import Streams

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from showground.deliveries import DeadLetters
 from showground.deliveries.routes import dead_letter_routes
 from showground.keys import installation_id
-from showground.web.errors import errors
+from showground.testing.web import errors
 
 if TYPE_CHECKING:
     from tests.runtime.deliveries.conftest import Bench, Make, Wait

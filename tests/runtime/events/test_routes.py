@@ -20,7 +20,7 @@ from showground.errors import ShowgroundError
 from showground.events import Catalogue
 from showground.events.routes import event_routes
 from showground.model import Delivery, TriggerSpec
-from showground.web.errors import errors
+from showground.testing.web import errors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,13 @@
+"""A plain aiohttp application for tests of routes, which answers errors as the host's own server does."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from showground.web.auth import Handler
+from showground.web.errors import answered
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return await answered(handler, request)
