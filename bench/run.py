@@ -17,7 +17,7 @@ from statistics import median
 from harness import work
 from harness.rounds import Benchmark, Found, Goal, Scale, measure
 
-MODULES = ("invoke",)
+MODULES = ("invoke", "workers", "events", "key_value", "scheduler")
 
 
 def every() -> list[Benchmark]:

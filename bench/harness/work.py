@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 BENCH = Path(__file__).parent.parent
@@ -16,14 +17,21 @@ BUNDLE = BENCH / "bundle"
 PEERS = WORK / "venv"
 PEERS_PYTHON = PEERS / "bin" / "python"
 SHIPPED = WORK / "shipped"
-"""functions-framework with only what it brings: where uvloop and httptools are, its server takes them and is three times as fast."""
+CELERY = WORK / "celery"
 NODE_MODULES = WORK / "node_modules"
 
-PYTHON_PEERS = (
-    "aiohttp", "uvloop", "msgspec", "functions-framework", "gunicorn", "uvicorn[standard]", "fastapi",
-    "arq", "celery", "apscheduler", "redis", "hiredis", "nicegui", "reactpy", "playwright",
-)  # fmt: skip
-NODE_PEERS = ("workerd", "ws", "socket.io")
+ENVIRONMENTS: Mapping[Path, tuple[str, ...]] = {
+    PEERS: (
+        "aiohttp==3.14.5", "uvloop==0.23.0", "msgspec==0.22.0", "functions-framework==3.10.2", "uvicorn[standard]==0.54.0",
+        "fastapi==0.165.0", "arq==0.28.0", "hiredis==3.5.0", "apscheduler==3.11.3", "nicegui==3.18.0", "reactpy==1.1.0",
+        "playwright==1.65.2",
+    ),
+    # with only what it brings: beside uvloop and httptools its server takes them, and is three times as fast
+    SHIPPED: ("functions-framework==3.10.2",),
+    # arq holds redis-py below 6, celery wants it above
+    CELERY: ("celery[redis]==5.7.0",),
+}  # fmt: skip
+NODE_PEERS = ("workerd@1.20261117.1", "ws@8.23.0", "socket.io@4.8.4")
 
 
 class Unavailable(RuntimeError):
@@ -40,16 +48,15 @@ def which(name: str) -> str:
 def set_up() -> None:
     """Install what is missing, once: peers from PyPI and npm into bench/.work, wrk from Debian where we may."""
     WORK.mkdir(exist_ok=True)
-    if not (PEERS / "complete").exists():
-        print("installing the peers into bench/.work …", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        subprocess.run([str(PEERS_PYTHON), "-m", "pip", "install", "-q", *PYTHON_PEERS], check=True)
-        subprocess.run([sys.executable, "-m", "venv", str(SHIPPED)], check=True)
-        subprocess.run(
-            [str(SHIPPED / "bin" / "python"), "-m", "pip", "install", "-q", "functions-framework"], check=True
-        )
-        (PEERS / "complete").touch()
-    if shutil.which("npm") and not all((NODE_MODULES / name).exists() for name in NODE_PEERS):
+    for folder, packages in ENVIRONMENTS.items():
+        done = folder / "complete"
+        if done.exists() and done.read_text() == " ".join(packages):
+            continue
+        print(f"installing {', '.join(packages)} …", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install", "-q", *packages], check=True)
+        done.write_text(" ".join(packages))
+    if shutil.which("npm") and not all((NODE_MODULES / name.partition("@")[0]).exists() for name in NODE_PEERS):
         subprocess.run(
             ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(WORK), *NODE_PEERS], check=True
         )
@@ -65,15 +72,6 @@ def set_up() -> None:
 
 def peer_versions() -> dict[str, str]:
     """Name → version of everything that runs beside us."""
-    asked = "import importlib.metadata as m, sys\nfor n in sys.argv[1:]: print(n, m.version(n.split('[')[0]))"
-    listed = subprocess.run(
-        [str(PEERS_PYTHON), "-c", asked, *PYTHON_PEERS], capture_output=True, text=True, check=False
-    )
-    versions = dict(line.split() for line in listed.stdout.splitlines())
-    for name in NODE_PEERS:
-        package = NODE_MODULES / name / "package.json"
-        if package.exists():
-            versions[name] = next(
-                line.split('"')[3] for line in package.read_text().splitlines() if line.strip().startswith('"version"')
-            )
-    return versions
+    pinned = (package for packages in ENVIRONMENTS.values() for package in packages)
+    versions = dict(sorted(package.split("==") for package in pinned))
+    return versions | dict(sorted(package.split("@") for package in NODE_PEERS))
