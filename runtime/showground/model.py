@@ -140,13 +140,21 @@ class LimitBounds(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     to the app."""
 
     workers: int | None = None
+    """Worker processes of one version on each host."""
     memory_mb: int | None = None
+    """Memory of one worker."""
     timeout_s: float | None = None
+    """The longest that one call may take."""
     load_timeout_s: float | None = None
+    """The longest that loading a bundle may take."""
     frame_bytes: int | None = None
+    """The largest message to or from a worker."""
     log_lines_per_s: int | None = None
+    """Lines that one worker may print in a second; more are dropped and counted."""
     processes: int | None = None
+    """Processes and threads of one worker."""
     open_files: int | None = None
+    """Files and sockets that one worker may have open."""
 
 
 class AppVersion(Frozen, frozen=True, kw_only=True):

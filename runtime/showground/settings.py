@@ -67,6 +67,7 @@ class LogSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     format: Literal["auto", "console", "json"] = "auto"
     """`auto`: console on a terminal, else JSON lines."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The host's own log, this level and above; what apps print is kept apart, at every level."""
 
 
 class EventSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

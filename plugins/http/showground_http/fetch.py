@@ -49,8 +49,11 @@ class FetchOptions:
     ca_file: str = ""
     """PEM file of certificate authorities to trust besides the system's."""
     max_request_bytes: int = 5_000_000
+    """Largest body that an app may send."""
     max_response_bytes: int = 5_000_000
+    """Largest body that an app may get, after decompression."""
     max_redirects: int = 5
+    """Redirects that are followed, each checked like the first address."""
     max_connections: int = 64
     """Connections at once over all apps; a request that finds none free waits within its own deadline."""
 
