@@ -15,7 +15,7 @@ from showground.hookspecs import Method
 from showground.model import AppVersion, Invocation
 from showground_community.forum import Forum, person, place, post_of
 from showground_community.records import Comment, Flair, Post, User
-from showground_community.store import missing
+from showground_community.store import PAGE, missing
 
 ACTS_AS = ("app", "user")
 
@@ -104,6 +104,8 @@ class RedditApi:
         return (await self._post(post_id)).to_json()
 
     async def posts(self, limit: int = 25, before_ms: int | None = None) -> list[dict[str, object]]:
+        if not isinstance(limit, int) or not 0 < limit <= PAGE:
+            raise ShowgroundError("invalid", f"{limit!r} is not a number of posts", "limit", f"Use 1 to {PAGE}.")
         found = await self._forum.store.posts(self._invocation.community, limit, before_ms)
         return [post.to_json() for post in found if not post.deleted]
 
@@ -159,6 +161,8 @@ class RedditApi:
         await self._forum.report(thing_id, reason)
 
     async def set_user_flair(self, user_id: str, flair: Mapping[str, Any] | None) -> None:
+        if await self._forum.store.user(user_id) is None:
+            raise missing(user_id)
         await self._forum.store.set_user_flair(self._invocation.community, user_id, _flair(flair))
 
     async def user_flair(self, user_id: str) -> dict[str, object] | None:
