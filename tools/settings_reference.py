@@ -74,8 +74,9 @@ def shown(default: Any) -> str:
 
 
 def table() -> str:
+    sections: Mapping[str, type[Any]] = {**SECTIONS, "webhooks.<name>": WebhookSettings, **OF_PARTS}
     parts = []
-    for section, kind in {**SECTIONS, "webhooks.<name>": WebhookSettings, **OF_PARTS}.items():
+    for section, kind in sections.items():
         parts += [f"### [{section}]", "", "| setting | default | |", "|---|---|---|", *rows(kind), ""]
     parts += ["### [redis_kv]", "", "| setting | default | |", "|---|---|---|"]
     parts += [f"| `quota_bytes` | `{QUOTA_BYTES}` | Bytes that one installation may keep in Redis. |", ""]
