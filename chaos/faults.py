@@ -10,7 +10,7 @@ import aiohttp
 
 from chaos.cluster import Cluster, HostProcess, readiness
 from chaos.load import Promises
-from chaos.plan import Fault, Kind
+from chaos.plan import Fault
 
 GUEST = "drifter"
 """The community in which the app is uninstalled now and then; nothing in it is counted."""
@@ -28,8 +28,8 @@ class Faults:
         self._redis = asyncio.Lock()
         self._apps = asyncio.Lock()
         self._version = 0
-        self.done: Counter[Kind] = Counter()
-        self.skipped: Counter[Kind] = Counter()
+        self.done: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
         self.readiness_seen: Counter[str] = Counter()
 
     async def run(self, faults: list[Fault]) -> None:

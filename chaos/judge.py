@@ -1,4 +1,4 @@
-"""Holds what was acknowledged against what is there at the end. Every rule counts what it looked at, so that none passes empty."""
+"""Holds what was acknowledged against the end state. Every rule counts what it looked at, so that none passes empty."""
 
 from __future__ import annotations
 
@@ -43,19 +43,24 @@ class Rule:
 
 
 class Judge:
-    def __init__(self, cluster: Cluster, promises: Promises, client: redis.Redis) -> None:
+    def __init__(self, cluster: Cluster, promises: Promises, client: redis.Redis | None) -> None:
         self._cluster = cluster
         self._promises = promises
-        self._client = client
+        self._redis = client
+
+    @property
+    def _client(self) -> redis.Redis:
+        assert self._redis is not None, "this judge was given no Redis to look at"
+        return self._redis
 
     def _hash(self, community: str, name: str) -> dict[str, int]:
-        stored: dict[bytes, bytes] = self._client.hgetall(f"{PREFIX}:{{ledger:{community}}}:kv:{name}")  # type: ignore[assignment]
+        stored: Any = self._client.hgetall(f"{PREFIX}:{{ledger:{community}}}:kv:{name}")
         return {key.decode(): int(value) for key, value in stored.items()}
 
     def outstanding(self) -> int:
         """Deliveries that have not ended, over all installations."""
         keys = self._client.scan_iter(match=f"{PREFIX}:{{*}}:deliveries:out:*", count=1000)
-        return sum(int(self._client.hlen(key)) for key in keys)  # type: ignore[arg-type]
+        return sum(int(self._client.hlen(key)) for key in keys)
 
     async def events(self) -> Rule:
         rule = Rule("every accepted event was handled, or is among the dead letters")
@@ -79,7 +84,8 @@ class Judge:
     async def _dead(self, community: str) -> set[str]:
         found: set[str] = set()
         for raw in self._client.scan_iter(match=f"{PREFIX}:{{*}}:deliveries:dead:ledger:{community}"):
-            for value in self._client.hvals(raw):  # type: ignore[union-attr]
+            letters: Any = self._client.hvals(raw)
+            for value in letters:
                 start = value.find(b"t3_")
                 found.add(value[start : value.index(b'"', start)].decode())
         return found
@@ -153,7 +159,7 @@ class Judge:
             recovered += listener.recoveries[True]
             rule.expect(
                 listener.position == order[-1],
-                f"a listener of {listener.community} stands at {listener.position}, not at the end",
+                f"a listener of {listener.community} stands at {listener.position}",
             )
         rule.notes = {"messages heard": heard, "recovered": recovered, "told of a gap": gaps}
         return rule
@@ -188,7 +194,7 @@ class Judge:
                 right = at > reached and len(there) == count and _digest(there) == digest
                 rule.expect(
                     right,
-                    f"a view of {member.community} heard {count} messages from {first} on, which are not the channel's",
+                    f"a view of {member.community} heard {count} messages from {first} on that are not the channel's",
                 )
                 reached = at + count - 1
                 heard += count

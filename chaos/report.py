@@ -24,8 +24,10 @@ class Report:
 
     def text(self) -> str:
         lines = [f"{'fault':<16} done  skipped"] if self.faults else []
-        for kind in sorted({*self.faults, *self.skipped}):
-            lines.append(f"{kind:<16} {self.faults.get(kind, 0):>4}  {self.skipped.get(kind, 0) or '':>7}")
+        lines += [
+            f"{kind:<16} {self.faults.get(kind, 0):>4}  {self.skipped.get(kind, 0) or '':>7}"
+            for kind in sorted({*self.faults, *self.skipped})
+        ]
         if self.seen:
             lines.append("seen: " + ", ".join(f"{name} {value}" for name, value in self.seen.items()))
         lines.append("")

@@ -85,7 +85,7 @@ async def _run(
         promises.breach(late)
     await planned.stop(COMMUNITIES)
     quiet = await _quiet(judge, members, listeners)
-    report.faults, report.skipped = dict(faults.done), dict(faults.skipped)
+    report.faults, report.skipped = {**faults.done}, {**faults.skipped}
     report.seen = {**faults.readiness_seen}
     rules = [
         quiet,
