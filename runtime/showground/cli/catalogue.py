@@ -7,7 +7,20 @@ from collections.abc import Iterator
 
 import click
 
-from showground.cli import apps, backup, bundles, events, logs, playtest, serve, settings, tokens, transfer
+from showground.cli import (
+    apps,
+    backup,
+    bundles,
+    doctor,
+    events,
+    logs,
+    playtest,
+    serve,
+    settings,
+    tokens,
+    transfer,
+)
+from showground.errors import ShowgroundError
 from showground.plugins import Plugins, find_plugins
 
 
@@ -22,8 +35,13 @@ def commands() -> Iterator[click.Command]:
     yield from events.COMMANDS
     yield from settings.COMMANDS
     yield from logs.COMMANDS
+    yield from doctor.COMMANDS
     yield from tokens.COMMANDS
     added: list[click.Command] = []
     disabled = [name for name in os.environ.get("SHOWGROUND_DISABLED_PLUGINS", "").split(",") if name]
-    Plugins(find_plugins(disabled)).commands(added.append)
+    try:
+        Plugins(find_plugins(disabled)).commands(added.append)
+    except ShowgroundError as error:
+        # Our own commands still work, `doctor` above all; `serve` refuses by itself.
+        click.echo(f"showground: commands of plugins are missing: {error}", err=True)
     yield from added

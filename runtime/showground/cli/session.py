@@ -96,12 +96,31 @@ class HttpSession:
             ) from None
         return opened
 
+    def address(self) -> str | None:
+        """Where the host is that commands would talk to; None when none is named and none runs here."""
+        try:
+            return self._where()[0]
+        except ShowgroundError:
+            return None
+
     def _where(self) -> tuple[str, str | None]:
         if self._url:
             return self._url, self._token
         file = self.data_dir / HOST_FILE
         try:
             left = json.loads(file.read_text("utf-8"))
+            return str(left["url"]), self._token or str(left["token"])
+        except (ValueError, KeyError, TypeError):
+            raise ShowgroundError(
+                "misconfigured", "it does not say where the host is", str(file), "Delete it and start the host again."
+            ) from None
+        except PermissionError:
+            raise ShowgroundError(
+                "forbidden",
+                "this user may not read where the host is",
+                str(file),
+                "Be its owner, or give --url and --token.",
+            ) from None
         except OSError:
             raise ShowgroundError(
                 "not_ready",
@@ -109,7 +128,6 @@ class HttpSession:
                 "--url",
                 "Start one with `showground serve`, or give --url and --token (SHOWGROUND_URL, SHOWGROUND_TOKEN).",
             ) from None
-        return str(left["url"]), self._token or str(left["token"])
 
 
 def _told(error: urllib.error.HTTPError) -> ShowgroundError:

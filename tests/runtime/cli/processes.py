@@ -38,7 +38,7 @@ class Ended:
 
 
 async def run(*arguments: str, cwd: Path | None = None, stdin: bytes = b"", **more: str) -> Ended:
-    """Run `showground …` to its end."""
+    """Run `showground …` to its end, with *more* in the environment."""
     process = await _start(arguments, cwd, environment(**more))
     async with asyncio.timeout(PATIENCE_S):
         out, err = await process.communicate(stdin)

@@ -61,7 +61,7 @@ async def test_every_key_comes_back_as_it_was_and_a_host_serves_it(
     before = await dumps(redis, keys.prefix)
     file = tmp_path / "deployment.backup"
     made = await command("backup", file, redis_url, keys.prefix, tmp_path / "host")
-    assert (made.code, made.json["keys"] >= len(before) > 20) == (0, True), made.err
+    assert (made.code, made.json["keys"] >= len(before) > 10) == (0, True), made.err
     assert file.stat().st_mode & 0o777 == 0o600
     assert await dumps(redis, keys.prefix) == before
 

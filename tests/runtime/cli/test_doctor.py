@@ -1,0 +1,80 @@
+"""`showground doctor` on machines and deployments with and without faults."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from tests.runtime.cli.processes import Ended, on, run
+
+from showground.apps.secrets import new_key
+from showground.keys import KeySpace
+from showground.redis.api import Redis
+from showground.testing.host import running_host
+
+
+def found(ended: Ended) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in ended.json["checks"]}
+
+
+async def doctor(data_dir: Path, *arguments: str, prefix: str = "sg") -> Ended:
+    arguments = ("doctor", "--json", "--data-dir", str(data_dir), *arguments)
+    return await run(*arguments, SHOWGROUND_REDIS_PREFIX=prefix)
+
+
+async def test_a_fresh_machine_has_no_faults_and_nothing_is_made_on_it(tmp_path: Path) -> None:
+    ended = await doctor(tmp_path / "new")
+    checks = found(ended)
+    assert (ended.code, ended.json["ok"]) == (0, True), ended.out
+    assert checks["isolation"]["status"] in ("ok", "warn")  # as this kernel allows
+    assert "embedded" in checks["redis"]["text"]
+    assert "redis_kv by redis" in checks["providers"]["text"]
+    assert not (tmp_path / "new").exists()
+
+
+async def test_a_deployment_that_runs_is_looked_at_too(tmp_path: Path, redis_url: str, keys: KeySpace) -> None:
+    async with running_host(tmp_path, redis_url, keys.prefix) as host:
+        arguments = ("doctor", "--json", "--data-dir", str(tmp_path), "--redis-url", redis_url)
+        await asyncio.to_thread((tmp_path / "secret.key").chmod, 0o600)
+        ended = await run(*arguments, SHOWGROUND_REDIS_PREFIX=keys.prefix)
+        checks = found(ended)
+        assert ended.code == 0, ended.out
+        assert "ready at" in checks["host"]["text"]
+        assert "process" in checks["hosts"]["text"]
+        assert "the same" in checks["secret key of the deployment"]["text"]
+        assert "ms for a round trip" in checks["redis latency"]["text"]
+        plain = await on(host, "doctor", "--data-dir", str(tmp_path))
+        assert [line.split()[0] for line in plain.out.splitlines() if not line.startswith(" ")].count("fail") == 0
+
+
+async def test_every_fault_is_told_with_its_remedy_and_the_exit_code_is_1(
+    tmp_path: Path, redis: Redis, redis_url: str, keys: KeySpace
+) -> None:
+    async with running_host(tmp_path / "host", redis_url, keys.prefix):
+        pass
+    here = tmp_path / "here"
+    here.mkdir()
+    here.chmod(0o777)
+    (here / "secret.key").write_text(new_key())
+    (here / "secret.key").chmod(0o644)
+    (here / "host.json").write_text('{"url": "http://127.0.0.1:9", "token": "t"}')
+    (tmp_path / "bad.toml").write_text('[host]\nport = "many"\nprot = 1\n')
+    ended = await doctor(here, "--redis-url", redis_url, prefix=keys.prefix)
+    checks = found(ended)
+    assert ended.code == 1
+    failed = {name for name, check in checks.items() if check["status"] == "fail"}
+    assert failed == {"data folder", "secret.key", "host.json", "secret key of the deployment"}
+    assert all(checks[name]["remedy"] for name in failed)
+    assert checks["host"]["status"] == "warn"
+    ended = await doctor(tmp_path / "new", "--settings", str(tmp_path / "bad.toml"))
+    assert (ended.code, found(ended)["settings"]["status"]) == (1, "fail")
+    ended = await doctor(tmp_path / "new", "--redis-url", "redis://127.0.0.1:9")
+    assert (ended.code, found(ended)["redis"]["status"]) == (1, "fail")
+
+
+async def test_a_provider_that_nobody_offers_is_found_before_a_start(tmp_path: Path) -> None:
+    (tmp_path / "showground.toml").write_text('[providers]\nrealtime = "pigeon"\n')
+    ended = await doctor(tmp_path / "new", "--settings", str(tmp_path / "showground.toml"))
+    assert (ended.code, found(ended)["plugins"]["status"]) == (1, "fail")
+    assert "pigeon" in found(ended)["plugins"]["text"]
