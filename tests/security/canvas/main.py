@@ -46,7 +46,7 @@ def canvas(context: Context) -> Element:
             button("Toast", on_press=lambda: context.ui.show_toast(words[:100])),
             button("Log", on_press=show_log),
             button("Fail", on_press=fail),
-            image(words[:2] + "x.png", image_width=10, image_height=10, description=words, label=words),
+            image("https://images.example/" + words, image_width=10, image_height=10, description=words, label=words),
             avatar(words, label=words),
             hstack(zstack(spacer(), label=words), label=words),
         )
