@@ -72,7 +72,7 @@ history_ttl_s = 3600.0
 messages_per_s = {messages_per_s}
 """
 DEFAULTS: Mapping[str, object] = {
-    "isolation": "process", "drain_s": 3.0, "lease_s": 3.0, "max_attempts": 20, "backlog": 10_000, "messages_per_s": 100,
+    "isolation": "process", "drain_s": 3.0, "lease_s": 3.0, "max_attempts": 12, "backlog": 10_000, "messages_per_s": 100,
 }  # fmt: skip
 
 

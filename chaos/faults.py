@@ -127,8 +127,8 @@ class Faults:
                 await asyncio.sleep(fault.lasts_s)
             redis.start()
             await asyncio.to_thread(redis.wait_ready)
-        if fault.kind == "redis away":
-            await self._all_green()
+            if fault.kind == "redis away":
+                await self._all_green()
         return True
 
     async def _all_red(self) -> None:

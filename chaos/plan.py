@@ -32,14 +32,15 @@ def plan(seed: int, seconds: float, hosts: int) -> list[Fault]:
     """Each kind once, in random order, as far as the time reaches; then more at random. Faults overlap."""
     rng = random.Random(seed)
     first = rng.sample(KINDS, len(KINDS))
-    if seconds < 60:
+    is_short = seconds < 60
+    if is_short:
         first = [kind for kind in first if kind != "redis away"]  # takes longer than the rest together
     faults: list[Fault] = []
-    at = 2.0
-    while at < seconds - 4.0:
+    at = 1.0 if is_short else 2.0
+    while at < seconds - 3.0:
         kind = first.pop() if first else rng.choices(KINDS, [WEIGHT[k] for k in KINDS])[0]
         faults.append(Fault(at, kind, rng.randrange(hosts), _duration(rng, kind)))
-        at += rng.uniform(0.8, 3.0)
+        at += rng.uniform(0.3, 0.9) if is_short else rng.uniform(0.8, 3.0)
     return faults
 
 
