@@ -17,7 +17,7 @@ from statistics import median
 from harness import work
 from harness.rounds import Benchmark, Found, Goal, Scale, measure
 
-MODULES = ("invoke", "workers", "events", "key_value", "scheduler")
+MODULES = ("invoke", "workers", "events", "key_value", "scheduler", "views")
 
 
 def every() -> list[Benchmark]:
@@ -112,7 +112,7 @@ def main() -> int:
         if options.names and benchmark.name not in options.names:
             continue
         with tempfile.TemporaryDirectory(prefix="bench") as folder:
-            scale = Scale(Path(folder), seconds=1, jobs=1000, presses=10, views=(20, 50), quick=True)
+            scale = Scale(Path(folder), seconds=1, jobs=1000, presses=10, quick=True)
             if not options.quick:
                 scale = Scale(Path(folder))
             found.append(measure(benchmark, scale, 1 if options.quick else options.rounds))

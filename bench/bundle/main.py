@@ -11,7 +11,7 @@ from showground.blocks import Element, blocks, button, hstack, text, vstack
 Devvit.configure(redis=True, realtime=True, reddit=True)
 
 CALLS_AT_ONCE = 64
-counts = {"events": 0, "first": 0.0, "last": 0.0}
+counts = {"events": 0, "first": 0.0, "last": 0.0, "renders": 0}
 late_ms: list[float] = []
 
 
@@ -69,7 +69,7 @@ async def tell(event: Event, context: Context) -> dict[str, object]:
     """What was counted since `reset`."""
     told = {**counts, "late_ms": sorted(late_ms)}
     if event.get("reset"):
-        counts.update(events=0, first=0.0, last=0.0)
+        counts.update(events=0, first=0.0, last=0.0, renders=0)
         late_ms.clear()
     return told
 
@@ -97,11 +97,6 @@ numbers = itertools.count()
 async def submit(event: Event, context: Context) -> str:
     post = await context.reddit.submit_post("bench", post_data={"kind": event["kind"]})
     return post.id
-
-
-@Devvit.add_trigger("CommentReport")
-async def publish(event: Event, context: Context) -> None:
-    await context.realtime.send("news", {"n": event["n"]})
 
 
 @Devvit.add_custom_post_type("bench", height="regular")
@@ -136,6 +131,7 @@ def grid() -> Element:
 
 def shared() -> Element:
     """Every view is in the same state."""
+    counts["renders"] += 1
     return vstack(text("news"), text(news()))
 
 

@@ -45,7 +45,6 @@ class Scale:
     seconds: float = 2.0
     jobs: int = 5000
     presses: int = 60
-    views: tuple[int, ...] = (100, 500)
     quick: bool = False
 
 
