@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import socket
 import time
@@ -20,10 +21,16 @@ _SLOTS = 16384
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody uses now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [probe.getsockname()[1] for probe in probes]
+    """Ports of loopback that nobody uses now, below those that the kernel gives to clients."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(15_000, 30_000)  # noqa: S311  # so that test processes beside each other do not meet
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                found.append(port)
+        except OSError:
+            continue
+    return found
 
 
 def until(condition: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:

@@ -42,6 +42,13 @@ class LedServers:
             _, port = sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return self.ports.index(int(port))
 
+    def hand_over(self) -> None:
+        """Have the replica lead, as an operator does before a restart, and wait until the Sentinels say so."""
+        before = self.leader()
+        with redis.Redis(port=self.sentinel_ports[0], password=self.sentinel_password) as sentinel:
+            sentinel.sentinel_failover(SERVICE)
+        until(lambda: self.leader() != before, "the replica leads")
+
     def until_in_order(self) -> None:
         """Wait until one leads, the other follows, and every Sentinel knows that and the other Sentinels."""
 
@@ -68,6 +75,8 @@ class LedServers:
             if not server.alive():
                 server.start(() if number == leader else ("--replicaof", "127.0.0.1", str(self.ports[leader])))
                 server.wait_ready(30)
+            elif number != leader:
+                self.clients[number].replicaof("127.0.0.1", self.ports[leader])  # Sentinel would do it after 8 s
         self.until_in_order()
 
 

@@ -1,0 +1,129 @@
+"""A primary that dies, or is cut off, under three Sentinels."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from showground.errors import ShowgroundError
+from showground.redis.api import Redis
+from showground.redis.deployment import open_redis
+from showground.testing.sentinels import LedServers, led_servers
+from showground.testing.waiting import eventually
+
+LONGEST_S = 10.0
+"""From the death of a primary to the first call that succeeds: 0.5 s to notice, the election, and our pauses."""
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedServers]:
+    with led_servers(tmp_path_factory.mktemp("sentinel")) as servers:
+        yield servers
+
+
+@pytest.fixture
+def led(servers: LedServers) -> Iterator[LedServers]:
+    yield servers
+    for server in servers.servers:
+        if server.pid is not None and server.alive():
+            os.kill(server.pid, signal.SIGCONT)
+    servers.restore()
+
+
+@pytest.fixture
+async def hasty(led: LedServers) -> AsyncIterator[Redis]:
+    async with open_redis(led.url, Path(), deadline_s=1.0) as client:
+        yield client
+
+
+async def until_it_works(redis: Redis, *command: str) -> list[str]:
+    """Repeat *command* until it succeeds; returns the codes of the errors until then."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    codes: list[str] = []
+
+    async def works() -> bool:
+        try:
+            await redis.call(*command)
+        except ShowgroundError as error:
+            codes.append(error.code)
+            return False
+        return True
+
+    await eventually(works, LONGEST_S)
+    assert loop.time() - started < LONGEST_S
+    return codes
+
+
+async def test_a_killed_primary_costs_a_bounded_time_and_nothing_that_was_replicated(
+    led: LedServers, hasty: Redis
+) -> None:
+    heard: list[bytes] = []
+    resets: list[str] = []
+    await hasty.call("DEL", "log")
+    kept = 0
+    async with hasty.subscriber(lambda name, data: heard.append(data), resets.extend) as subscriber:
+        await subscriber.subscribe("news")
+        for n in range(200):
+            if n == 150:
+                led.servers[led.leader()].kill()
+            try:
+                await hasty.call("RPUSH", "log", n)
+                if await hasty.call("WAIT", 1, 500) == 1:
+                    kept = n + 1
+            except ShowgroundError as error:
+                codes = {error.code, *await until_it_works(hasty, "PING")}
+                assert codes == {"store_unavailable"}
+                break
+        assert kept >= 150
+        assert await hasty.call("LRANGE", "log", 0, kept - 1) == [b"%d" % n for n in range(kept)]
+        await eventually(lambda: resets == ["news"])
+        await hasty.publish("news", b"after")
+        await eventually(lambda: heard == [b"after"])
+    async with hasty.transaction("log") as transaction:
+        await transaction.call("MULTI")
+        await transaction.call("DEL", "log")
+        assert await transaction.call("EXEC") == [1]
+
+
+async def test_nobody_stays_with_a_primary_that_hangs(led: LedServers, hasty: Redis) -> None:
+    resets: list[str] = []
+    async with hasty.subscriber(lambda name, data: None, resets.extend) as subscriber:
+        await subscriber.subscribe("news")
+        pid = led.servers[led.leader()].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        assert await until_it_works(hasty, "SET", "k", "v", "EX", "60")
+        await eventually(lambda: resets == ["news"])
+    os.kill(pid, signal.SIGCONT)
+    assert await hasty.call("GET", "k") == b"v"
+
+
+async def test_a_planned_handover_is_followed_before_the_old_primary_is_demoted(led: LedServers, hasty: Redis) -> None:
+    """Sentinel demotes it only seconds later; what it acknowledges until then is lost."""
+    await asyncio.to_thread(led.hand_over)
+    after = led.clients[led.leader()]
+
+    async def follows() -> bool:
+        await hasty.call("SET", "k", "w", "EX", 60)
+        return bool(after.get("k") == b"w")
+
+    await eventually(follows, 3.0)
+
+
+async def test_a_service_that_no_sentinel_knows_is_named(led: LedServers) -> None:
+    with pytest.raises(ShowgroundError, match="'other'") as caught:
+        async with open_redis(led.url.replace("/main", "/other"), Path(), deadline_s=1.0):
+            pass
+    assert caught.value.code == "misconfigured"
+
+
+async def test_sentinels_that_are_away_are_passed_over(led: LedServers) -> None:
+    at = led.url.index("@") + 1
+    async with open_redis(f"{led.url[:at]}127.0.0.1:1,{led.url[at:]}", Path(), deadline_s=2.0) as redis:
+        assert await redis.call("PING") == b"PONG"
