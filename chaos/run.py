@@ -49,8 +49,7 @@ async def _run(
     exits: AsyncExitStack,
 ) -> None:
     await cluster.upload("1.0.0")
-    for community in [*COMMUNITIES, GUEST]:
-        await cluster.install(community, "1.0.0")
+    await asyncio.gather(*(cluster.install(community, "1.0.0") for community in (*COMMUNITIES, GUEST)))
     planned = Jobs(cluster)
     await planned.plan(COMMUNITIES, jobs, seconds, rng)
 
@@ -101,8 +100,8 @@ async def _run(
     await _close_all(members)
     await asyncio.sleep(0.5)
     after = {host.number: (open_files[host.number], host.open_files()) for host in cluster.hosts}
-    for community in [*COMMUNITIES, GUEST]:
-        await cluster.insist("DELETE", f"/api/v1/communities/{community}/apps/ledger", good=(200, 202, 204))
+    gone = [f"/api/v1/communities/{community}/apps/ledger" for community in (*COMMUNITIES, GUEST)]
+    await asyncio.gather(*(cluster.insist("DELETE", path, good=(200, 202, 204)) for path in gone))
     for host in cluster.hosts:
         code = await host.stop()
         if code != 0:
