@@ -192,9 +192,7 @@ class HostHooks:
         """Offer capability providers: `offer(REALTIME, "redis", build)`. Called once, before anything starts."""
 
     @hookspec
-    def registered(
-        self, app: AppVersion, registration: Registration, providers: Providers
-    ) -> Sequence[Problem] | None:
+    def registered(self, app: AppVersion, registration: Registration, providers: Providers) -> Sequence[Problem] | None:
         """See what a bundle registered, each time one is uploaded, installed or rolled back to; returned problems refuse it.
         `registration.configured` has the `configure` options as written, so a plugin judges its own here."""
 
