@@ -1,4 +1,4 @@
-// Tells screen readers what changed in a post: once it is quiet, not at every tick, and never more than a few lines.
+// Tells screen readers what changed, once it is quiet, and never more than a few lines.
 
 import { make } from "./elements.js";
 
@@ -9,34 +9,29 @@ const LENGTH = 160;
 
 export class Announcer {
   #region = make("div", { class: "sg-heard", role: "status" });
-  #texts = new Map(); // record → its newest text
-  #timer = 0;
+  #records = new Set();
+  #timer;
   #last = 0;
 
   constructor(place) {
     place.append(this.#region);
   }
 
-  /** *records* show other texts than before. */
   changed(records) {
-    for (const record of records) {
-      this.#texts.delete(record);
-      this.#texts.set(record, record.attrs.text);
-    }
-    if (!this.#texts.size) return;
+    if (!records.size) return;
+    this.#records = new Set([...this.#records, ...records]);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#say(), Math.max(QUIET_MS, this.#last + BETWEEN_MS - Date.now()));
   }
 
   close() {
     clearTimeout(this.#timer);
-    this.#region.remove();
   }
 
   #say() {
-    const texts = [...this.#texts].filter(([{ el, attrs }, text]) => text && el.isConnected && attrs.text === text);
-    this.#texts.clear();
+    const texts = [...this.#records].filter(({ el }) => el.isConnected).map(({ attrs }) => attrs.text?.slice(0, LENGTH));
+    this.#region.textContent = texts.filter(Boolean).slice(-LINES).join(". ");
+    this.#records.clear();
     this.#last = Date.now();
-    this.#region.textContent = texts.slice(-LINES).map(([, text]) => String(text).slice(0, LENGTH)).join(". ");
   }
 }

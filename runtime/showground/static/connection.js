@@ -1,131 +1,109 @@
-// The way to the host: a WebSocket, or an event stream with POSTs where WebSockets are blocked. Comes back by itself.
+// A WebSocket, or an event stream with POSTs where WebSockets are blocked. Comes back by itself.
 
 const FIRST_MS = 500;
 const MOST_MS = 30_000;
 const PING_MS = 25_000;
-const PONG_MS = 15_000;
-const WELCOME_MS = 20_000;
+const PATIENCE_MS = 15_000;
 
-/**
- * `owner` has: hello() → message; pass() → {view, resume}; received(message); changed(state).
- * States: "connecting", "open", "lost", "offline", "over". The owner calls welcomed() when it took a welcome.
- */
 export class Connection {
   #owner;
   #path;
   #wire = null;
-  #failures = 0;
+  #blocked = 0;
   #attempts = 0;
-  #retry = 0;
-  #silence = 0;
-  #due = 0;
-  state = "connecting";
+  #retry;
+  #silence;
+  #state = "new";
 
   constructor(post, owner) {
     this.#path = `/live/${encodeURIComponent(post)}`;
     this.#owner = owner;
-    addEventListener("online", this.#hurry);
-    addEventListener("offline", this.#offline);
-    addEventListener("pageshow", this.#hurry);
-    document.addEventListener("visibilitychange", this.#hurry);
+    this.#listen(addEventListener);
   }
 
   open() {
-    clearTimeout(this.#retry);
     this.#cut();
-    if (navigator.onLine === false) return this.#become("offline");
-    this.#become(this.#attempts ? "lost" : "connecting");
-    // After two sockets without a welcome the stream has its turn; when that fails as well, both in turn.
-    const stream = this.#failures >= 2 && this.#failures % 2 === 0;
-    const wire = stream ? new Stream(this.#path, this.#owner) : new Socket(this.#path, this.#owner);
-    this.#wire = wire;
-    wire.heard = (message) => this.#wire === wire && this.#heard(message);
-    wire.ended = () => this.#wire === wire && this.#ended();
-    this.#listen(WELCOME_MS, () => this.#ended());
+    if (!navigator.onLine) return this.#become("offline");
+    if (this.#state === "over") this.#become("lost");
+    // after two sockets without a welcome the stream has its turn; when that fails too, both in turn
+    const isStream = this.#blocked >= 2 && this.#blocked % 2 === 0;
+    const wire = (this.#wire = new (isStream ? Stream : Socket)(this.#path, this.#owner));
+    const current = (then) => (message) => this.#wire === wire && then(message);
+    wire.heard = current((message) => this.#heard(message));
+    wire.ended = current(() => this.#ended());
+    this.#await(PATIENCE_MS, wire.ended);
   }
 
   send(message) {
-    if (this.state === "open") this.#wire.send(message);
+    if (this.#state === "open") this.#wire.send(message);
   }
 
   welcomed() {
-    this.#failures = this.#wire instanceof Stream ? 2 : 0;
+    this.#blocked = this.#wire instanceof Stream ? 2 : 0;
     this.#attempts = 0;
     this.#become("open");
   }
 
-  /** The host said goodbye. Comes back after *seconds* (and some), or never when that is null. */
   dismissed(seconds) {
     this.#cut();
-    if (seconds === null || seconds === undefined) this.#become("over");
+    if (seconds === null) this.#become("over");
     else this.#later(seconds * 1000 * (1 + Math.random() / 2));
   }
 
   close() {
-    clearTimeout(this.#retry);
     this.#cut();
-    this.#become("over");
-    removeEventListener("online", this.#hurry);
-    removeEventListener("offline", this.#offline);
-    removeEventListener("pageshow", this.#hurry);
-    document.removeEventListener("visibilitychange", this.#hurry);
+    this.#state = "over";
+    this.#listen(removeEventListener);
+  }
+
+  #listen(how) {
+    for (const name of ["online", "offline", "pageshow"]) how.call(window, name, this.#look);
+    how.call(document, "visibilitychange", this.#look);
   }
 
   #heard(message) {
-    this.#listen(PING_MS, () => {
+    const { ended } = this.#wire;
+    this.#await(PING_MS, () => {
       this.#wire.send({ type: "ping" });
-      this.#listen(PONG_MS, () => this.#ended());
+      this.#await(PATIENCE_MS, ended);
     });
     this.#owner.received(message);
   }
 
-  #listen(wait, then) {
+  #await(wait, then) {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(then, wait);
   }
 
   #ended() {
-    const welcome = this.state === "open";
+    if (this.#state !== "open") this.#blocked++;
     this.#cut();
-    if (!welcome) this.#failures++;
-    // Full jitter: all viewers of a host that went away come back spread out.
+    // full jitter: the viewers of a host that went away come back spread out
     this.#later(Math.random() * Math.min(MOST_MS, FIRST_MS * 2 ** this.#attempts++));
   }
 
   #later(wait) {
-    this.#attempts ||= 1;
-    this.#become(navigator.onLine === false ? "offline" : "lost");
-    this.#due = Date.now() + wait;
-    clearTimeout(this.#retry);
+    this.#become("lost");
     this.#retry = setTimeout(() => document.hidden || this.open(), wait);
   }
 
-  // Back on screen or on line: try at once, but never sooner than a host asked for.
-  #hurry = () => {
-    if (document.hidden || (this.state !== "lost" && this.state !== "offline") || this.#wire) return;
-    if (this.state === "lost" && this.#due - Date.now() > MOST_MS) return;
-    this.open();
-  };
-
-  #offline = () => {
-    if (this.state === "over") return;
-    clearTimeout(this.#retry);
-    this.#cut();
-    this.#attempts ||= 1;
-    this.#become("offline");
+  #look = ({ type }) => {
+    if (this.#state === "over") return;
+    if (type === "offline") {
+      this.#cut();
+      this.#become("offline");
+    } else if (!this.#wire && !document.hidden) this.open();
   };
 
   #cut() {
+    clearTimeout(this.#retry);
     clearTimeout(this.#silence);
-    const wire = this.#wire;
+    this.#wire?.close();
     this.#wire = null;
-    wire?.close();
   }
 
   #become(state) {
-    if (this.state === state) return;
-    this.state = state;
-    this.#owner.changed(state);
+    if (this.#state !== state) this.#owner.changed((this.#state = state));
   }
 }
 
@@ -133,15 +111,14 @@ class Socket {
   #socket;
 
   constructor(path, owner) {
-    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${path}/socket`);
-    this.#socket = socket;
-    socket.onopen = () => this.send(owner.hello());
-    socket.onmessage = ({ data }) => this.heard(JSON.parse(data));
-    socket.onclose = () => this.ended();
+    this.#socket = new WebSocket(`${location.origin.replace("http", "ws")}${path}/socket`);
+    this.#socket.onopen = () => this.send(owner.hello());
+    this.#socket.onmessage = ({ data }) => this.heard(JSON.parse(data));
+    this.#socket.onclose = () => this.ended();
   }
 
   send(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.#socket.readyState === 1) this.#socket.send(JSON.stringify(message));
   }
 
   close() {
@@ -153,8 +130,7 @@ class Stream {
   #source;
   #path;
   #owner;
-  #sending = Promise.resolve();
-  #closed = false;
+  #sent = Promise.resolve();
 
   constructor(path, owner) {
     this.#path = path;
@@ -164,29 +140,24 @@ class Stream {
     this.#source.onerror = () => this.ended();
   }
 
-  // One after the other, so that the host gets them in order.
+  // in order: one after the other
   send(message) {
-    this.#sending = this.#sending.then(() => this.#post(message));
+    this.#sent = this.#sent.then(() => this.#post(message)).catch(() => this.ended());
   }
 
   async #post(message) {
-    if (this.#closed) return;
     const { view, resume } = this.#owner.pass();
-    try {
-      const answer = await fetch(`${this.#path}/views/${encodeURIComponent(view)}`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-View-Pass": resume },
-        body: JSON.stringify(message),
-        signal: AbortSignal.timeout(15_000),
-      });
-      if (!answer.ok) this.ended();
-    } catch {
-      if (!this.#closed) this.ended();
-    }
+    if (this.#source.readyState === 2) return;
+    const answer = await fetch(`${this.#path}/views/${view}`, {
+      method: "POST",
+      headers: { "X-View-Pass": resume },
+      body: JSON.stringify(message),
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    if (!answer.ok) throw new Error(answer.statusText);
   }
 
   close() {
-    this.#closed = true;
     this.#source.close();
   }
 }

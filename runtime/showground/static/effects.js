@@ -1,4 +1,4 @@
-// What apps want shown besides the post: toasts, forms, links, web views, errors.
+// What apps want shown besides the post.
 
 import { icon, make } from "./elements.js";
 import { FormDialog } from "./forms.js";
@@ -7,116 +7,97 @@ import { linkAddress } from "./style.js";
 const TOAST_MS = 5_000;
 const TOASTS = 4;
 
-/** Shows effects in one place: a post, or the page. */
 export class Effects {
   #place;
-  #toasts;
-  #forms = new Map(); // id → FormDialog
+  #toasts = make("div", { class: "sg-toasts", role: "status" });
+  #form = null;
   #options;
 
-  /** options: onSubmit(form id, values), onCancel(form id), navigate(url), webView(effect); all may be left out. */
-  constructor(place, options = {}) {
+  constructor(place, options) {
     this.#place = place;
     this.#options = options;
-    this.#toasts = make("div", { class: "sg-toasts", role: "status" });
     place.append(this.#toasts);
   }
 
   show(effects) {
-    for (const effect of effects ?? []) {
-      if (effect.type === "toast") this.toast(effect.text, effect.appearance === "success" ? "success" : "neutral");
-      else if (effect.type === "error") this.toast(effect.message || "That did not work.", "error");
-      else if (effect.type === "navigate") this.#navigate(effect.url);
-      else if (effect.type === "form") this.#form(effect);
-      else if (effect.type === "form_errors") this.#forms.get(effect.id)?.refuse(effect.errors);
-      else if (effect.type === "web_view") this.#options.webView?.(effect);
+    for (const effect of effects) {
+      const { type, id } = effect;
+      if (type === "toast") this.toast(effect.text, effect.appearance);
+      else if (type === "error") this.toast(effect.message, "error");
+      else if (type === "navigate") this.#navigate(linkAddress(effect.url));
+      else if (type === "form") this.#open(id, effect.form);
+      else if (type === "form_errors" && this.#form?.id === id) this.#form.dialog.refuse(effect.errors);
+      else if (type === "web_view") this.#options.webView?.(effect);
     }
   }
 
-  toast(text, appearance, link = null) {
+  toast(text, appearance, link) {
     const words = link ? make("a", { href: link.href, target: "_blank", rel: "noopener noreferrer" }, text) : text;
-    const mark = appearance === "neutral" ? [] : [icon(appearance === "success" ? "checkmark-fill" : "warning-fill")];
-    const toast = make("div", { class: "sg-toast", "data-appearance": appearance }, ...mark, make("span", { dir: "auto" }, words));
+    const glyph = { success: "checkmark-fill", error: "warning-fill" }[appearance];
+    const parts = [...(glyph ? [icon(glyph)] : []), make("span", { dir: "auto" }, words)];
+    const toast = make("div", { class: "sg-toast", "data-appearance": appearance }, ...parts);
     this.#toasts.append(toast);
-    while (this.#toasts.children.length > TOASTS) this.#toasts.firstChild.remove();
-    let timer = 0;
-    const wait = () => (timer = setTimeout(() => toast.remove(), appearance === "neutral" && !link ? TOAST_MS : 2 * TOAST_MS));
-    toast.addEventListener("pointerenter", () => clearTimeout(timer));
-    toast.addEventListener("pointerleave", wait);
-    if (link) toast.addEventListener("click", () => toast.remove());
+    if (this.#toasts.children.length > TOASTS) this.#toasts.firstChild.remove();
+    let timer;
+    const wait = () => (timer = setTimeout(() => toast.remove(), TOAST_MS * (glyph || link ? 2 : 1)));
+    toast.onpointerenter = () => clearTimeout(timer);
+    toast.onpointerleave = wait;
     wait();
   }
 
-  /** What became of the submission of a form: close it unless it was refused. *message*: the app failed. */
-  settled(id, refused, message = "") {
-    const form = this.#forms.get(id);
-    if (!form?.sent) return;
-    if (message) form.refuse({}, message);
-    else if (!refused) {
-      form.close();
-      this.#forms.delete(id);
-    }
+  settled(id, isRefused, message) {
+    if (this.#form?.id !== id || !this.#form.dialog.sent) return;
+    if (message) this.#form.dialog.refuse({}, message);
+    else if (!isRefused) this.#close();
   }
 
   close() {
-    for (const form of this.#forms.values()) form.close();
-    this.#forms.clear();
+    this.#close();
     this.#toasts.remove();
   }
 
-  #form({ id, form }) {
-    for (const [other, dialog] of this.#forms) {
-      dialog.close();
-      this.#forms.delete(other);
-    }
-    const dialog = new FormDialog(form ?? {}, this.#place, {
-      submit: (values) => this.#options.onSubmit?.(id, values),
-      cancelled: () => {
-        this.#forms.delete(id);
-        this.#options.onCancel?.(id);
-      },
-    });
-    this.#forms.set(id, dialog);
+  #close() {
+    this.#form?.dialog.close();
+    this.#form = null;
   }
 
-  // A browser opens windows only for what somebody has just pressed; otherwise the viewer gets a link to press.
-  #navigate(address) {
-    const url = linkAddress(address);
-    if (!url) return;
-    if (this.#options.navigate?.(url)) return;
-    if (url.origin === location.origin && parent === window) {
-      location.assign(url);
-      return;
-    }
-    if (navigator.userActivation?.isActive === false) this.toast(`Open ${url.host}`, "neutral", url);
+  #open(id, form) {
+    this.#close();
+    const cancelled = () => {
+      this.#form = null;
+      this.#options.onCancel?.(id);
+    };
+    const dialog = new FormDialog(form, this.#place, (values) => this.#options.onSubmit?.(id, values), cancelled);
+    this.#form = { id, dialog };
+  }
+
+  // browsers open windows only for what somebody has just pressed
+  #navigate(url) {
+    if (!url || this.#options.navigate?.(url)) return;
+    if (navigator.userActivation?.isActive === false) this.toast(`Open ${url.host}`, "link", url);
     else make("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }).click();
   }
 }
 
 let page = null;
 let handlers = {};
+let refused = null;
 
-/**
- * Show effects outside of a post: those of menu items and of forms that follow. `onSubmit(form id, values)` may return a
- * promise; when it is settled, the form closes unless `form_errors` were shown meanwhile. It stays open when that promise rejects.
- * Without handlers those of the last call stay.
- */
+/** Show effects outside of a post: docs/browser-client.md. */
 export function showEffects(effects, options) {
   if (options) handlers = options;
   page ??= new Effects(document.body.appendChild(make("div", { class: "sg-page" })), {
     onSubmit: async (id, values) => {
-      refused.delete(id);
+      refused = null;
       try {
         await handlers.onSubmit?.(id, values);
-        page.settled(id, refused.has(id));
+        page.settled(id, refused === id);
       } catch {
         page.settled(id, true, "The host could not be reached. Try again.");
       }
     },
     onCancel: (id) => handlers.onCancel?.(id),
   });
-  for (const effect of effects ?? []) if (effect.type === "form_errors") refused.add(effect.id);
+  refused = effects.find(({ type }) => type === "form_errors")?.id ?? refused;
   page.show(effects);
 }
-
-const refused = new Set();

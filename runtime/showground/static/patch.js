@@ -1,13 +1,6 @@
-// The tree on screen: records that mirror the wire's nodes, changed by the operations of docs/browser-protocol.md.
-//
-// A record is {type, attrs, children, parent, el}. What is drawn is the painter's business (blocks.js):
-//   create(record)               make record.el
-//   update(record, names)        the attributes of those names changed
-//   insert(parent, child, next)  put child.el into parent.el before next's (null: at the end); it may be there already
-//   remove(record), replace(old, record)
-// A node that moves keeps its element, so focus, selection and frames in it survive.
+// The tree on screen: records {type, attrs, children, parent, el}, drawn by a painter (docs/browser-client.md).
 
-/** A patch that does not fit this tree: ask for the whole one. */
+/** A patch that does not fit: the tree is spoilt, ask for the whole one. */
 export class Misfit extends Error {}
 
 export function build([type, attrs, nodes = []], painter, parent = null) {
@@ -21,102 +14,81 @@ export function build([type, attrs, nodes = []], painter, parent = null) {
   return record;
 }
 
-/** Apply operations in order; returns the root, which may be a new one. Throws `Misfit`, after which the tree is undefined. */
 export function apply(root, operations, painter) {
   for (const [kind, path, ...rest] of operations) {
-    const record = find(root, path);
-    if (kind === "a") alter(record, rest[0], painter);
+    const record = path.reduce((at, index) => at?.children[index], root);
+    const children = record?.children;
+    const [first, second] = rest;
+    const need = (index, most) => {
+      if (!(index >= 0 && index <= most)) throw new Misfit(`${kind} at ${path}`);
+    };
+    need(record ? 0 : 1, 0);
+    if (kind === "a") alter(record, first, painter);
     else if (kind === "r") {
-      const made = exchange(record, rest[0], painter);
+      const made = exchange(record, first, painter);
       if (record === root) root = made;
     } else if (kind === "i") {
-      const [index, node] = rest;
-      check(index, record.children.length);
-      const child = build(node, painter, record);
-      record.children.splice(index, 0, child);
-      painter.insert(record, child, record.children[index + 1] ?? null);
+      need(first, children.length);
+      const child = build(second, painter, record);
+      children.splice(first, 0, child);
+      painter.insert(record, child, children[first + 1]);
     } else if (kind === "d") {
-      const [index, count] = rest;
-      check(index + count, record.children.length);
-      for (const child of record.children.splice(index, count)) painter.remove(child);
+      need(first + second, children.length);
+      children.splice(first, second).forEach((child) => painter.remove(child));
     } else if (kind === "m") {
-      const [from, to] = rest;
-      check(Math.max(from, to), record.children.length - 1);
-      const [child] = record.children.splice(from, 1);
-      record.children.splice(to, 0, child);
-      painter.insert(record, child, record.children[to + 1] ?? null);
-    } else throw new Misfit(`unknown operation ${kind}`);
+      need(Math.max(first, second), children.length - 1);
+      const [child] = children.splice(first, 1);
+      children.splice(second, 0, child);
+      painter.insert(record, child, children[second + 1]);
+    } else need(1, 0);
   }
   return root;
 }
 
-/** Make *root* show *node*, keeping the elements of all nodes that are still there. Returns the root. */
+/** Make *record* show *node*, keeping the elements of whatever is still there. */
 export function reconcile(record, node, painter) {
   const [type, attrs, nodes = []] = node;
   if (record.type !== type || record.attrs.k !== attrs.k) return exchange(record, node, painter);
   const changes = {};
   for (const name in record.attrs) if (!(name in attrs)) changes[name] = null;
-  for (const name in attrs) if (!same(attrs[name], record.attrs[name])) changes[name] = attrs[name];
+  for (const name in attrs) if (JSON.stringify(attrs[name]) !== JSON.stringify(record.attrs[name])) changes[name] = attrs[name];
   alter(record, changes, painter);
-  const staying = new Map(identities(record.children, (child) => [child.type, child.attrs.k]).map((id, i) => [id, record.children[i]]));
-  record.children = identities(nodes, (child) => [child[0], child[1].k]).map((id, i) => {
-    const old = staying.get(id);
+  const old = identities(record.children.map((child) => [child.type, child.attrs]));
+  const staying = new Map(old.map((id, i) => [id, record.children[i]]));
+  record.children = identities(nodes).map((id, i) => {
+    const child = staying.get(id);
     staying.delete(id);
-    return old ? reconcile(old, nodes[i], painter) : build(nodes[i], painter, record);
+    return child ? reconcile(child, nodes[i], painter) : build(nodes[i], painter, record);
   });
-  for (const child of staying.values()) painter.remove(child);
-  for (let i = record.children.length - 1; i >= 0; i--) {
-    const next = record.children[i + 1] ?? null;
-    if (record.children[i].el.parentNode !== record.el || record.children[i].el.nextSibling !== (next?.el ?? null))
-      painter.insert(record, record.children[i], next);
-  }
+  staying.forEach((child) => painter.remove(child));
+  record.children.reduceRight((next, child) => {
+    if (child.el.parentNode !== record.el || child.el.nextSibling !== (next?.el ?? null)) painter.insert(record, child, next);
+    return child;
+  }, null);
   return record;
-}
-
-/** The wire's form of a record, for tests and for whoever looks at a post in the console. */
-export function toWire({ type, attrs, children }) {
-  return children.length ? [type, attrs, children.map(toWire)] : [type, attrs];
-}
-
-function find(root, path) {
-  let record = root;
-  for (const index of path) record = record?.children[index];
-  if (!record) throw new Misfit(`nothing at ${path}`);
-  return record;
-}
-
-function check(index, most) {
-  if (!(index >= 0 && index <= most)) throw new Misfit(`${index} is not within 0 and ${most}`);
 }
 
 function alter(record, changes, painter) {
-  const names = Object.keys(changes);
-  if (!names.length) return;
-  for (const name of names) {
+  for (const name in changes) {
     if (changes[name] === null) delete record.attrs[name];
     else record.attrs[name] = changes[name];
   }
-  painter.update(record, names);
+  painter.update(record, Object.keys(changes));
 }
 
 function exchange(record, node, painter) {
-  const made = build(node, painter, record.parent);
-  if (record.parent) record.parent.children[record.parent.children.indexOf(record)] = made;
+  const { parent } = record;
+  const made = build(node, painter, parent);
+  if (parent) parent.children[parent.children.indexOf(record)] = made;
   painter.replace(record, made);
   return made;
 }
 
-// As the host's diff: type and key; without a key, type and the how-manieth of that type.
-function identities(children, of) {
+// as in the host's diff: type and key, or type and the how-manieth of it
+function identities(nodes) {
   const counts = {};
-  return children.map((child) => {
-    const [type, key] = of(child);
-    if (key !== undefined) return `${type} ${typeof key} ${key}`;
-    counts[type] = (counts[type] ?? 0) + 1;
-    return `${type} ${counts[type]}`;
+  return nodes.map(([type, { k }]) => {
+    if (k === undefined) counts[type] = (counts[type] ?? 0) + 1;
+    return `${type} ${k === undefined ? counts[type] : `${typeof k} ${k}`}`;
   });
-}
-
-function same(a, b) {
-  return a === b || JSON.stringify(a) === JSON.stringify(b);
 }

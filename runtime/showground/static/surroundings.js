@@ -1,43 +1,32 @@
-// What an app may know about where its post is shown: size, theme, language, time zone.
+// What an app may know about where its post is shown.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-export function scheme(element) {
-  const chosen = element.closest("[data-theme=light],[data-theme=dark]")?.dataset.theme;
-  return chosen ?? (dark.matches ? "dark" : "light");
-}
-
 export function surroundings(element) {
+  const theme = element.closest("[data-theme=light],[data-theme=dark]")?.dataset.theme;
   const env = {
     width: element.clientWidth,
     height: element.clientHeight,
     scale: devicePixelRatio,
-    font_scale: Math.round((parseFloat(getComputedStyle(document.documentElement).fontSize) / 16) * 100) / 100,
-    color_scheme: scheme(element),
+    font_scale: parseFloat(getComputedStyle(document.documentElement).fontSize) / 16,
+    color_scheme: theme ?? (dark.matches ? "dark" : "light"),
     locale: navigator.language,
-    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone ?? "UTC",
+    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   };
-  // The next page's first tree is rendered for it.
+  // the next page's first tree is rendered for it
   document.cookie = `showground_env=${encodeURIComponent(JSON.stringify(env))};path=/;max-age=31536000;samesite=lax`;
   return env;
 }
 
-/** Call *told* with the new surroundings, a moment after they have changed. Returns a function that ends it. */
 export function watch(element, told) {
-  let timer = 0;
-  let last = JSON.stringify(surroundings(element));
+  let timer;
   const look = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      const env = surroundings(element);
-      const now = JSON.stringify(env);
-      if (now !== last) told(env);
-      last = now;
-    }, 250);
+    timer = setTimeout(told, 250);
   };
   const sizes = new ResizeObserver(look);
-  sizes.observe(element);
   const themes = new MutationObserver(look);
+  sizes.observe(element);
   for (let at = element; at; at = at.parentElement) themes.observe(at, { attributeFilter: ["data-theme"] });
   dark.addEventListener("change", look);
   return () => {

@@ -1,24 +1,23 @@
-// The intervals of a view: they run here and pause while nobody could see what they do.
+// The intervals of a view. They pause while nobody could see what they do.
 
 export class Timers {
   #wanted = {};
-  #running = new Map(); // hook → {ms, timer}
+  #running = new Map(); // hook → [milliseconds, timer]
   #tick;
-  #paused = true;
+  #isPaused = true;
 
   constructor(tick) {
     this.#tick = tick;
     document.addEventListener("visibilitychange", this.#arrange);
   }
 
-  /** The complete set: hook → milliseconds. */
   want(intervals) {
     this.#wanted = intervals;
     this.#arrange();
   }
 
-  pause(paused) {
-    this.#paused = paused;
+  pause(isPaused) {
+    this.#isPaused = isPaused;
     this.#arrange();
   }
 
@@ -28,15 +27,14 @@ export class Timers {
   }
 
   #arrange = () => {
-    const quiet = this.#paused || document.hidden;
-    for (const [hook, { ms, timer }] of this.#running)
-      if (quiet || this.#wanted[hook] !== ms) {
+    const wanted = this.#isPaused || document.hidden ? {} : this.#wanted;
+    for (const [hook, [ms, timer]] of this.#running)
+      if (wanted[hook] !== ms) {
         clearInterval(timer);
         this.#running.delete(hook);
       }
-    if (quiet) return;
-    for (const [hook, ms] of Object.entries(this.#wanted))
+    for (const hook in wanted)
       if (!this.#running.has(hook))
-        this.#running.set(hook, { ms, timer: setInterval(() => this.#tick(hook), Math.max(100, ms)) });
+        this.#running.set(hook, [wanted[hook], setInterval(() => this.#tick(hook), Math.max(100, wanted[hook]))]);
   };
 }

@@ -1,8 +1,8 @@
 """A real Chromium for tests. Import the fixtures by name, or name this module in `pytest_plugins`.
 
 * `browser`: one Chromium per test process; skipped, with the reason, where Chromium or playwright is missing.
-* `open_page`: opens a tab with a profile of its own: `await open_page(width=390, color_scheme="dark")`. When the test is over it fails
-  if a page reported an error that nobody caught.
+* `open_page`: opens a tab with a profile of its own: `await open_page(width=390, color_scheme="dark")`. When the test is
+  over it fails if a page reported an error that nobody caught.
 
 `SHOWGROUND_CHROMIUM` names the browser; without it `chromium`, `chromium-browser` and `google-chrome` are looked for.
 """

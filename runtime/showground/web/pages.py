@@ -18,7 +18,7 @@ from showground.model import MenuItemSpec
 from showground.ops.tickets import Tickets
 from showground.views.incoming import read_env
 from showground.views.live import LivePosts, Painted
-from showground.views.records import ViewerIdentity
+from showground.views.records import Env, ViewerIdentity
 from showground.web.live import Identify
 from showground.web.origins import Origins
 
@@ -97,7 +97,7 @@ class PostPages:
         env = read_env(request.cookies.get("showground_env"))
         try:
             painted = await self._live.paint(post, viewer or ViewerIdentity(), env)
-            paint = _paint(post, painted, ticket)
+            paint = _paint(post, painted, ticket, env)
         except ShowgroundError as error:
             # The page around it is still worth showing, and the client tries again.
             paint = msgspec.json.encode({"post": post.id, "ticket": ticket, **error.to_json()})
@@ -197,9 +197,16 @@ def _policy(ancestors: str) -> dict[str, str]:
     }
 
 
-def _paint(post: LivePost, painted: Painted, ticket: str | None) -> bytes:
+def _paint(post: LivePost, painted: Painted, ticket: str | None, env: Env) -> bytes:
     head = msgspec.json.encode(
-        {"post": post.id, "view": painted.view, "resume": painted.resume, "rev": painted.rev, "ticket": ticket}
+        {
+            "post": post.id,
+            "view": painted.view,
+            "resume": painted.resume,
+            "rev": painted.rev,
+            "ticket": ticket,
+            "env": env,
+        }
     )
     return b'%b,"tree":%b,"intervals":%b}' % (head[:-1], painted.tree, painted.intervals)
 

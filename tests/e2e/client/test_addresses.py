@@ -1,15 +1,16 @@
 """What a hostile host or app puts into a tree: the modules by themselves, in a real browser."""
 
 import pytest
-
-from showground.testing.browser import OpenPage
 from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at
+
+from showground.testing.browser import OpenPage
 
 pytestmark = pytest.mark.browser
 
 BAD_IMAGES = [
-    "javascript:window.pwned=1", " javascript:window.pwned=1", "java\nscript:window.pwned=1", "data:text/html,<script>pwned=1</script>",
+    "javascript:window.pwned=1", " javascript:window.pwned=1", "java\nscript:window.pwned=1",
+    "data:text/html,<script>pwned=1</script>",
     "http://example.com/a.png", "//evil.example/a.png@", "blob:https://example.com/1", "file:///etc/passwd", "", None, 7, {},
 ]  # fmt: skip
 BAD_COLORS = [

@@ -2,10 +2,10 @@
 
 import pytest
 from playwright.async_api import WebSocketRoute, expect
-
-from showground.testing.browser import OpenPage
 from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at, connected
+
+from showground.testing.browser import OpenPage
 
 pytestmark = pytest.mark.browser
 

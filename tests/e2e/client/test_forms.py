@@ -2,10 +2,10 @@
 
 import pytest
 from playwright.async_api import Page, expect
-
-from showground.testing.browser import OpenPage
 from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at, connected
+
+from showground.testing.browser import OpenPage
 
 pytestmark = pytest.mark.browser
 
@@ -63,9 +63,7 @@ async def test_what_the_host_refuses_is_said_at_its_field_and_stays_typed(
     await page.get_by_label("Story").fill("long")
     await page.get_by_label("Colour").select_option("Red")
     await page.get_by_role("button", name="Send").click()
-    await expect(page.get_by_label("Who")).to_have_accessible_description(
-        "As others see it At most 10000 characters."
-    )
+    await expect(page.get_by_label("Who")).to_have_accessible_description("As others see it At most 10000 characters.")
     await expect(page.get_by_label("Story")).to_have_value("long")
     await page.get_by_label("Who").fill("Ada")
     await page.get_by_role("button", name="Send").click()

@@ -5,10 +5,10 @@ from typing import Literal
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
-
-from showground.testing.browser import OpenPage
 from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at, connected
+
+from showground.testing.browser import OpenPage
 
 pytestmark = pytest.mark.browser
 
@@ -65,7 +65,9 @@ async def test_blocks_have_the_sizes_that_are_promised(open_page: OpenPage, gall
 async def test_icons_are_drawn_and_images_load(open_page: OpenPage, gallery: Gallery) -> None:
     page = await at(open_page, await gallery("pictures"))
     await page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
-    await page.wait_for_function("[...document.querySelectorAll('.sg-icon use')].every((use) => use.getBBox().width > 0)")
+    await page.wait_for_function(
+        "[...document.querySelectorAll('.sg-icon use')].every((use) => use.getBBox().width > 0)"
+    )
 
 
 async def test_sides_may_be_named_in_any_order_and_reversing_keeps_them(open_page: OpenPage, gallery: Gallery) -> None:

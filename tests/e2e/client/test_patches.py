@@ -7,22 +7,26 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.e2e.client.conftest import Gallery
+from tests.e2e.client.test_presses import at
 
 from showground.testing.browser import OpenPage
 from showground.ui.diff import Tree, diff
-from tests.e2e.client.conftest import Gallery
-from tests.e2e.client.test_presses import at
 
 pytestmark = pytest.mark.browser
 
 LEAVES = st.tuples(
     st.sampled_from(["text", "button", "spacer", "icon"]),
-    st.dictionaries(st.sampled_from(["text", "size", "width", "color"]), st.sampled_from(["small", "5px", "red"]), max_size=2),
+    st.dictionaries(
+        st.sampled_from(["text", "size", "width", "color"]), st.sampled_from(["small", "5px", "red"]), max_size=2
+    ),
 )
 
 
 def _node(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.tuples(st.sampled_from(["hstack", "vstack", "zstack"]), st.just({}), st.lists(children, min_size=1, max_size=5))
+    return st.tuples(
+        st.sampled_from(["hstack", "vstack", "zstack"]), st.just({}), st.lists(children, min_size=1, max_size=5)
+    )
 
 
 @st.composite
@@ -57,8 +61,9 @@ def pairs() -> list[tuple[Tree, Tree]]:
 
 
 RUN = """async (cases) => {
-  const { apply, build, reconcile, toWire } = await import("/static/patch.js");
+  const { apply, build, reconcile } = await import("/static/patch.js");
   const { Painter } = await import("/static/blocks.js");
+  const toWire = ({ type, attrs, children }) => (children.length ? [type, attrs, children.map(toWire)] : [type, attrs]);
   const painter = () => new Painter({ add() {}, drop() {} });
   // An attribute that was set and taken away again may leave an empty style, and names their order.
   const plain = (element) => {

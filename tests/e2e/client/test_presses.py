@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
+from tests.e2e.client.conftest import Gallery
 
 from showground.testing.browser import OpenPage
-from tests.e2e.client.conftest import Gallery
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +19,7 @@ async def at(open_page: OpenPage, address: str, **context: Any) -> Page:
 
 
 async def connected(page: Page) -> None:
-    await expect(page.get_by_text("connected", exact=True)).to_be_visible()
+    await expect(page.locator(".sg-text", has_text=re.compile("^connected$"))).to_be_visible()
 
 
 async def test_the_post_is_there_before_any_socket(open_page: OpenPage, gallery: Gallery) -> None:
@@ -99,7 +99,7 @@ async def test_changes_are_announced_but_ticks_are_not(open_page: OpenPage, gall
     await page.get_by_role("button", name="Start").click()
     await expect(page.get_by_text(re.compile("ticks [1-9]"))).to_be_visible()
     await page.get_by_role("button", name="More").click()
-    heard = page.locator(".sg-heard")
+    heard = page.locator(".sg-heard[role=status]")
     await expect(heard).to_contain_text("count 1")
     assert "ticks" not in (await heard.text_content() or "")
 
@@ -142,3 +142,15 @@ async def test_a_page_over_the_post_comes_goes_and_talks(open_page: OpenPage, ga
     await inner.get_by_role("button", name="Speak").click()
     await expect(page.get_by_text("heard from the page")).to_be_visible()
     await expect(page.locator(".sg-over")).to_have_count(0)
+
+
+async def test_the_app_knows_where_it_is_shown_and_the_next_first_paint_does_too(
+    open_page: OpenPage, gallery: Gallery
+) -> None:
+    address = await gallery("surroundings")
+    page = await at(open_page, address, width=390, color_scheme="dark", locale="de-DE", timezone_id="Europe/Berlin")
+    await expect(page.get_by_text("dark 390 de-DE Europe/Berlin")).to_be_visible()
+    await page.set_viewport_size({"width": 700, "height": 600})
+    await expect(page.get_by_text("dark 700 de-DE Europe/Berlin")).to_be_visible()
+    again = await page.context.request.get(address)
+    assert "dark 700 de-DE Europe/Berlin" in await again.text()

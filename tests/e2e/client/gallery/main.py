@@ -36,7 +36,13 @@ def stacks(context: Context) -> Element:
 
     def row(**attributes: Any) -> Element:
         return hstack(
-            box("a", height="40px"), box("b"), box("c", height="56px"), width="120px", height="64px", border="thin", **attributes
+            box("a", height="40px"),
+            box("b"),
+            box("c", height="56px"),
+            width="120px",
+            height="64px",
+            border="thin",
+            **attributes,
         )
 
     sides = ("top start", "middle center", "end bottom", "center", "bottom")
@@ -45,7 +51,15 @@ def stacks(context: Context) -> Element:
             hstack([row(alignment=side, gap="small") for side in sides], gap="small"),
             hstack(
                 [
-                    vstack(box("a"), box("b", width="60px"), alignment=side, width="120px", height="80px", border="thin", gap="small")
+                    vstack(
+                        box("a"),
+                        box("b", width="60px"),
+                        alignment=side,
+                        width="120px",
+                        height="80px",
+                        border="thin",
+                        gap="small",
+                    )
                     for side in sides
                 ],
                 gap="small",
@@ -73,15 +87,34 @@ def stacks(context: Context) -> Element:
                     reverse=True,
                 ),
                 box("padding large", key="p"),
-                vstack(text("thick"), border="thick", border_color="#1f62c4 #7db3ff", corner_radius="medium", padding="medium"),
-                vstack(text("full", color="white"), corner_radius="full", padding="small", background_color="success-background", border="none"),
+                vstack(
+                    text("thick"),
+                    border="thick",
+                    border_color="#1f62c4 #7db3ff",
+                    corner_radius="medium",
+                    padding="medium",
+                ),
+                vstack(
+                    text("full", color="white"),
+                    corner_radius="full",
+                    padding="small",
+                    background_color="success-background",
+                    border="none",
+                ),
                 gap="medium",
                 alignment="middle",
             ),
             hstack(
-                hstack(text("grow", size="small"), grow=True, background_color="lightblue-100 lightblue-900", padding="small"),
+                hstack(
+                    text("grow", size="small"),
+                    grow=True,
+                    background_color="lightblue-100 lightblue-900",
+                    padding="small",
+                ),
                 hstack(text("25%", size="small"), width="25%", background_color="lime-100 lime-900", padding="small"),
-                hstack(text("80px", size="small"), width="80px", background_color="yellow-100 yellow-900", padding="small"),
+                hstack(
+                    text("80px", size="small"), width="80px", background_color="yellow-100 yellow-900", padding="small"
+                ),
                 gap="medium",
                 width=100,
             ),
@@ -140,7 +173,13 @@ def buttons(context: Context) -> Element:
             [
                 hstack(
                     [
-                        button("Press", size=size, appearance=appearance, icon="upvote-fill" if size == "large" else None, on_press=nothing)
+                        button(
+                            "Press",
+                            size=size,
+                            appearance=appearance,
+                            icon="upvote-fill" if size == "large" else None,
+                            on_press=nothing,
+                        )
                         for size in ("small", "medium", "large")
                     ],
                     button(icon="heart-fill", label=f"Like {appearance}", appearance=appearance, on_press=nothing),
@@ -159,7 +198,20 @@ def buttons(context: Context) -> Element:
 
 def pictures(context: Context) -> Element:
     modes = ("fit", "none", "fill", "cover", "scale-down")
-    names = ("home", "search", "heart", "star", "chat", "upvote", "downvote", "trophy", "planet", "checkmark", "add", "bell")
+    names = (
+        "home",
+        "search",
+        "heart",
+        "star",
+        "chat",
+        "upvote",
+        "downvote",
+        "trophy",
+        "planet",
+        "checkmark",
+        "add",
+        "bell",
+    )
     shown = [name for name in names if name not in ("trophy", "bell")]
     faces = ("xxsmall", "xsmall", "small", "medium", "large", "xlarge", "xxlarge", "xxxlarge")
     return blocks(
@@ -200,7 +252,9 @@ def colors(context: Context) -> Element:
     return blocks(
         vstack(
             [
-                hstack([hstack(grow=True, height="24px", background_color=f"{name}-{step}") for step in steps], width=100)
+                hstack(
+                    [hstack(grow=True, height="24px", background_color=f"{name}-{step}") for step in steps], width=100
+                )
                 for name in palettes
             ],
             hstack(
@@ -225,12 +279,25 @@ FORM: dict[str, Any] = {
     "description": "Everything that a form can ask.",
     "accept_label": "Send",
     "fields": [
-        {"type": "string", "name": "who", "label": "Who", "required": True, "help_text": "As others see it", "placeholder": "Ada"},
+        {
+            "type": "string",
+            "name": "who",
+            "label": "Who",
+            "required": True,
+            "help_text": "As others see it",
+            "placeholder": "Ada",
+        },
         {"type": "string", "name": "secret", "label": "Secret", "is_secret": True},
         {"type": "paragraph", "name": "story", "label": "Story", "line_height": 3},
         {"type": "number", "name": "age", "label": "Age", "min": 1, "max": 150},
         {"type": "boolean", "name": "agrees", "label": "Agrees", "default_value": True},
-        {"type": "select", "name": "color", "label": "Colour", "options": [["Red", "red"], ["Blue", "blue"]], "required": True},
+        {
+            "type": "select",
+            "name": "color",
+            "label": "Colour",
+            "options": [["Red", "red"], ["Blue", "blue"]],
+            "required": True,
+        },
         {"type": "select", "name": "days", "label": "Days", "multi_select": True, "options": ["Mon", "Tue", "Wed"]},
         {"type": "image", "name": "picture", "label": "Picture"},
         {
@@ -286,7 +353,9 @@ def live(context: Context) -> Element:
                 button("Drop", on_press=lambda: set_items(lambda now: now[1:])),
                 gap="small",
             ),
-            hstack([button(name, key=name, on_press=lambda: set_count(100)) for name in items], gap="small", key="items"),
+            hstack(
+                [button(name, key=name, on_press=lambda: set_count(100)) for name in items], gap="small", key="items"
+            ),
             hstack(
                 button("Form", on_press=lambda: context.ui.show_form(form)),
                 button("Toast", on_press=toast),
@@ -296,7 +365,10 @@ def live(context: Context) -> Element:
                 gap="small",
             ),
             hstack(
-                button("Start", on_press=timer.start), button("Stop", on_press=timer.stop), text(f"ticks {ticks}"), gap="small"
+                button("Start", on_press=timer.start),
+                button("Stop", on_press=timer.stop),
+                text(f"ticks {ticks}"),
+                gap="small",
             ),
             text(f"answer {answer}", wrap=True),
             text(f"heard {heard}"),
@@ -311,7 +383,11 @@ def live(context: Context) -> Element:
                     border="thin",
                 ),
                 vstack(icon("star", label="Favourite", on_press=lambda: set_count(9))),
-                zstack(hstack(width="32px", height="32px", background_color="red"), on_press=lambda: set_count(10), label="Red"),
+                zstack(
+                    hstack(width="32px", height="32px", background_color="red"),
+                    on_press=lambda: set_count(10),
+                    label="Red",
+                ),
                 text("words", on_press=lambda: set_count(11)),
                 gap="medium",
             ),
@@ -338,6 +414,11 @@ def pages(context: Context) -> Element:
     )
 
 
+def surroundings(context: Context) -> Element:
+    seen = context.ui_environment
+    return blocks(text(f"{seen.color_scheme} {seen.dimensions.width:g} {seen.locale} {seen.timezone}"))
+
+
 def hostile(context: Context) -> Element:
     shown, set_shown = use_state(EVIL)
     form = use_form(
@@ -346,7 +427,14 @@ def hostile(context: Context) -> Element:
             "description": EVIL,
             "accept_label": EVIL,
             "fields": [
-                {"type": "string", "name": EVIL, "label": EVIL, "help_text": EVIL, "placeholder": EVIL, "default_value": EVIL},
+                {
+                    "type": "string",
+                    "name": EVIL,
+                    "label": EVIL,
+                    "help_text": EVIL,
+                    "placeholder": EVIL,
+                    "default_value": EVIL,
+                },
                 {"type": "select", "name": "s", "label": EVIL, "options": [[EVIL, EVIL]], "default_value": [EVIL]},
                 {"type": "group", "label": EVIL, "fields": [{"type": "paragraph", "name": "p", "label": EVIL}]},
             ],
@@ -362,7 +450,12 @@ def hostile(context: Context) -> Element:
         vstack(
             text(shown, label=EVIL, key=EVIL),
             button(EVIL, on_press=attack, label="Attack"),
-            image("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' onload='top.pwned=1'/>", 10, 10, description=EVIL),
+            image(
+                "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' onload='top.pwned=1'/>",
+                10,
+                10,
+                description=EVIL,
+            ),
             avatar(EVIL),
             hstack(label=EVIL, on_press=lambda: set_shown("safe"), width="20px", height="20px"),
         )
@@ -371,5 +464,5 @@ def hostile(context: Context) -> Element:
 
 PAGES = {
     "stacks": stacks, "text": texts, "buttons": buttons, "pictures": pictures, "colors": colors, "live": live, "pages": pages,
-    "hostile": hostile,
+    "surroundings": surroundings, "hostile": hostile,
 }  # fmt: skip
