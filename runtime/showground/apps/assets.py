@@ -40,7 +40,7 @@ class Assets:
             raise _missing()
         root = await self._root(request.match_info["digest"])
         path = root.joinpath(*parts)
-        if not await asyncio.to_thread(path.is_file):
+        if not await asyncio.to_thread(_is_file, path):
             raise _missing()
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         return web.FileResponse(path, headers={**HEADERS, "Content-Type": kind})
@@ -54,6 +54,13 @@ class Assets:
             if len(self._roots) > CACHED_FOLDERS:
                 self._roots.popitem(last=False)
         return root
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is longer than any file's
+        return False
 
 
 def _missing() -> ShowgroundError:
