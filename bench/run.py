@@ -17,7 +17,7 @@ from statistics import median
 from harness import work
 from harness.rounds import Benchmark, Found, Goal, Scale, measure
 
-MODULES = ("invoke", "workers", "events", "key_value", "scheduler", "views")
+MODULES = ("invoke", "workers", "events", "key_value", "scheduler", "views", "press")
 
 
 def every() -> list[Benchmark]:
@@ -52,7 +52,9 @@ def spread(values: Sequence[float]) -> str:
 def row(found: Found, goal: Goal) -> str | None:
     values = found.ratios(goal)
     if not values:
-        return f"{goal.row:4} {goal.what:58} not measured: {found.error or 'a figure is missing'}"
+        return (
+            f"{goal.row:4} {goal.what:58} not measured: {(found.error or 'a figure is missing').splitlines()[0][:60]}"
+        )
     sign = "<=" if goal.low else ">="
     limits = f"{sign} {goal.floor:g}, {goal.target:g}" if goal.floor or goal.target else ""
     verdict = goal.verdict(median(values)) if limits else ""

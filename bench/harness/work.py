@@ -18,18 +18,21 @@ PEERS = WORK / "venv"
 PEERS_PYTHON = PEERS / "bin" / "python"
 SHIPPED = WORK / "shipped"
 CELERY = WORK / "celery"
+REACTPY = WORK / "reactpy"
 NODE_MODULES = WORK / "node_modules"
 
 ENVIRONMENTS: Mapping[Path, tuple[str, ...]] = {
     PEERS: (
         "aiohttp==3.14.5", "uvloop==0.23.0", "msgspec==0.22.0", "functions-framework==3.10.2", "uvicorn[standard]==0.54.0",
-        "fastapi==0.165.0", "arq==0.28.0", "hiredis==3.5.0", "apscheduler==3.11.3", "nicegui==3.18.0", "reactpy==1.1.0",
+        "fastapi==0.165.0", "arq==0.28.0", "hiredis==3.5.0", "apscheduler==3.11.3", "nicegui==3.18.0",
         "playwright==1.65.2",
     ),
     # with only what it brings: beside uvloop and httptools its server takes them, and is three times as fast
     SHIPPED: ("functions-framework==3.10.2",),
     # arq holds redis-py below 6, celery wants it above
     CELERY: ("celery[redis]==5.7.0",),
+    # its last release speaks to Starlette before 1.0
+    REACTPY: ("reactpy==1.1.0", "starlette==0.46.2", "uvicorn[standard]==0.54.0"),
 }  # fmt: skip
 NODE_PEERS = ("workerd@1.20261117.1", "ws@8.23.0", "socket.io@4.8.4")
 

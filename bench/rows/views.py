@@ -89,66 +89,85 @@ def pss_kb(host: ours.Host) -> int:
 
 @contextmanager
 def open_views(scale: Scale) -> Iterator[Callable[[], Figures]]:
-    with ours.host(scale.folder, "process", SETTINGS, name="views") as host:
-        posts = {kind: str(host.invoke("PostReport", {"kind": kind})) for kind in ("shared", "own")}
-        publisher = Publisher(host)
+    rounds = iter(range(1_000_000))
+
+    def one_round() -> Figures:
+        # a fresh host each time: what a view costs shows only in memory that no earlier view has used and left
+        with ours.host(scale.folder, "process", SETTINGS, name=f"views-{next(rounds)}") as host:
+            return Measured(host, scale).run()
+
+    yield one_round
+
+
+class Measured:
+    """One round on one host."""
+
+    def __init__(self, host: ours.Host, scale: Scale) -> None:
+        self._host = host
+        self._scale = scale
+        self._publisher = Publisher(host)
+        self._figures: dict[str, float] = {}
+
+    def run(self) -> Figures:
+        self.views("own", MANY)
+        for n in (FEW, MANY):
+            self.views("shared", n)
+            self.raw(n)
+        return self._figures
+
+    def views(self, kind: str, n: int) -> None:
+        host, figures = self._host, self._figures
+        post = host.invoke("PostReport", {"kind": kind})
         host.invoke("CommentUpdate", {"reset": True})
-
-        def subscribed(watching: Crowd, mark: str, n: int) -> None:
-            """Publish until all of them hear it: who is still subscribing hears nothing of what was sent before."""
-            for _ in range(30):
-                publisher.n += 1
-                if watching.wait_for(mark.format(publisher.n), publisher.publish, 1.0)[1]["seen"] == n:
-                    return
-            raise RuntimeError(f"{n} subscribers do not all hear")
-
-        def messages(watching: Crowd, mark: str, n: int) -> tuple[float, int]:
-            """Seconds for messages to all, one after the other, and bytes of the last one."""
-            total, size = 0.0, 0
-            for _ in range(MESSAGES):
-                publisher.n += 1
-                seconds, told = watching.wait_for(mark.format(publisher.n), publisher.publish)
-                if told["seen"] != n:
-                    raise RuntimeError(f"{told['seen']} of {n} have the message")
-                total, size = total + seconds, told["bytes"]
-            return total, size
-
-        def views(kind: str, n: int, figures: dict[str, float]) -> None:
-            hello = {"type": "hello", "post": posts[kind], "env": {}}
-            wait_for_quiet()
-            before_kb = pss_kb(host)
-            name = f"{n} views, {kind} state"
-            with crowd(host, scale, n, f"/live/{posts[kind]}/socket", hello) as watching:
-                subscribed(watching, '"news {}"', n)
-                host.invoke("CommentUpdate", {"reset": True})
-                before = used(host)
-                seconds, size = messages(watching, '"news {}"', n)
-                after = used(host)
-                figures[f"{name}: delivered/s"] = n * MESSAGES / seconds
-                figures[f"{name}: bytes each"] = size / n
-                figures[f"{name}: updates per worker core s"] = (
-                    n * MESSAGES / max(0.01, after["workers"] - before["workers"])
+        wait_for_quiet()
+        before_kb = pss_kb(host)
+        name = f"{n} views, {kind} state"
+        with crowd(
+            host, self._scale, n, f"/live/{post}/socket", {"type": "hello", "post": post, "env": {}}
+        ) as watching:
+            self.subscribed(watching, '"news {}"', n)
+            host.invoke("CommentUpdate", {"reset": True})
+            before = used(host)
+            seconds, size = self.messages(watching, '"news {}"', n)
+            after = used(host)
+            sent = n * MESSAGES
+            figures[f"{name}: delivered/s"] = sent / seconds
+            figures[f"{name}: bytes each"] = size / n
+            figures[f"{name}: updates per worker core s"] = sent / max(0.01, after["workers"] - before["workers"])
+            figures[f"{name}: host CPU us each"] = (after["host"] - before["host"]) / sent * 1e6
+            if kind == "shared":
+                figures[f"{name}: renders a message"] = (
+                    host.invoke("CommentUpdate", {"reset": True})["renders"] / MESSAGES
                 )
-                figures[f"{name}: host CPU us each"] = (after["host"] - before["host"]) / n / MESSAGES * 1e6
-                if kind == "shared":
-                    figures[f"{name}: renders a message"] = (
-                        host.invoke("CommentUpdate", {"reset": True})["renders"] / MESSAGES
-                    )
+            else:
                 figures[f"{name}: kB each"] = (pss_kb(host) - before_kb) / n
 
-        def one_round() -> Figures:
-            figures: dict[str, float] = {}
-            for n in (FEW, MANY):
-                views("shared", n, figures)
-                wait_for_quiet()
-                with crowd(host, scale, n, f"{CHANNEL}?access_token={host.token}", None) as watching:
-                    subscribed(watching, '"n":{}', n)
-                    seconds, _ = messages(watching, '"n":{}', n)
-                    figures[f"{n} raw subscribers: delivered/s"] = n * MESSAGES / seconds
-            views("own", MANY, figures)
-            return figures
+    def raw(self, n: int) -> None:
+        wait_for_quiet()
+        with crowd(self._host, self._scale, n, f"{CHANNEL}?access_token={self._host.token}", None) as watching:
+            self.subscribed(watching, '"n":{}', n)
+            seconds, _ = self.messages(watching, '"n":{}', n)
+            self._figures[f"{n} raw subscribers: delivered/s"] = n * MESSAGES / seconds
 
-        yield one_round
+    def subscribed(self, watching: Crowd, mark: str, n: int) -> None:
+        """Publish until all of them hear it: who is still subscribing hears nothing of what was sent before."""
+        publisher = self._publisher
+        for _ in range(30):
+            publisher.n += 1
+            if watching.wait_for(mark.format(publisher.n), publisher.publish, 1.0)[1]["seen"] == n:
+                return
+        raise RuntimeError(f"{n} subscribers do not all hear")
+
+    def messages(self, watching: Crowd, mark: str, n: int) -> tuple[float, int]:
+        """Seconds for messages to all, one after the other, and bytes of the last one."""
+        publisher, total, size = self._publisher, 0.0, 0
+        for _ in range(MESSAGES):
+            publisher.n += 1
+            seconds, told = watching.wait_for(mark.format(publisher.n), publisher.publish)
+            if told["seen"] != n:
+                raise RuntimeError(f"{told['seen']} of {n} have the message")
+            total, size = total + seconds, told["bytes"]
+        return total, size
 
 
 # --- what one change costs ---
