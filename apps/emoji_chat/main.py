@@ -1,6 +1,7 @@
 """Emoji chat: say it in one sign. With the list of who is there.
 
-Every message comes from the channel, one's own too, so all see the same order; one's own are known by the token of the view.
+Every message comes from the channel, one's own too, so all see the same order. A member is known by their id, so that a second
+window, or a page that was loaded again, makes nobody new; a stranger is known by a token of the view.
 Whoever arrives says so and is answered by those who are there. Presence is renewed three times before it lapses, so nobody
 flaps when one message is late.
 """
@@ -34,7 +35,7 @@ def emoji_chat(context: Context) -> Element:
 
     def arrive() -> dict[str, str]:
         token = secrets.token_hex(6)
-        return {"id": token, "name": context.username or f"guest {token[:4]}"}
+        return {"id": context.user_id or f"guest-{token}", "name": context.username or f"guest {token[:4]}"}
 
     me, _ = use_state(arrive)
     log, set_log = use_state(list[dict[str, Any]]())

@@ -50,3 +50,16 @@ async def test_nobody_flaps_when_presence_is_renewed(playground: Playground) -> 
             await grace.tick()
         assert "has left" not in ada.text + grace.text
         assert "Here: 2" in ada.text
+
+
+async def test_a_member_who_loads_the_page_again_is_the_same_one(playground: Playground) -> None:
+    app = await playground.install()
+    post = await app.post()
+    async with post.viewer("Ada") as ada, post.viewer("Grace") as grace:
+        await ada.sees("Here: 2")
+        await grace.close()
+        async with post.viewer("Grace") as again:
+            await again.sees("Here: 2")
+            await again.press("Say 🎉")
+            await ada.sees("Grace: 🎉")
+            assert "Here: 2" in ada.text
