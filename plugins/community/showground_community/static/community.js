@@ -1,5 +1,6 @@
 // Menu items of apps, and flair colours. Everything else on these pages works without a script.
 
+const SAID = "showground-said";
 const token = document.body.dataset.formToken;
 
 async function ask(path, body) {
@@ -12,13 +13,24 @@ async function ask(path, body) {
   return response.ok ? answer.effects ?? [] : [{ type: "error", message: answer.error?.message ?? "That did not work." }];
 }
 
+// An app that leads to a page of ours leads there in place, and what it said is shown there.
 async function show(effects, { app, community, target }) {
   const { showEffects } = await import("/static/client.js");
+  const way = effects.find(({ type, url }) => type === "navigate" && new URL(url, location.href).origin === location.origin);
+  if (way) {
+    sessionStorage.setItem(SAID, JSON.stringify(effects.filter(({ type }) => type === "toast")));
+    location.assign(way.url);
+    return;
+  }
   showEffects(effects, {
     onSubmit: async (form, values) =>
       show(await ask(`/c/${community}/form`, { app, form, values, target }), { app, community, target }),
   });
 }
+
+const said = JSON.parse(sessionStorage.getItem(SAID) ?? "[]");
+sessionStorage.removeItem(SAID);
+if (said.length) show(said, {});
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-menu]");
