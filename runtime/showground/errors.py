@@ -108,7 +108,7 @@ class ShowgroundError(Exception):
         parts = [f"{self.where}: {self.message}" if self.where else self.message]
         if self.remedy:
             parts.append(self.remedy)
-        parts.extend(f"  {p.where}: {p.message}{' ' + p.remedy if p.remedy else ''}" for p in self.details)
+        parts.extend(f"  {p.where}: {p.message.rstrip('.')}.{' ' + p.remedy if p.remedy else ''}" for p in self.details)
         return "\n".join(parts)
 
     @property

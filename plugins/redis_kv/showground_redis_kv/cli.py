@@ -63,7 +63,7 @@ def list_keys(session: Session, community: str, app: str, pattern: str) -> None:
         names.update(found)
         if cursor == "0":
             break
-    session.show({"keys": sorted(names)}, "\n".join(sorted(names)))
+    session.show({"keys": sorted(names)}, "\n".join(sorted(names)) or "no keys")
 
 
 @kv.command("export")

@@ -13,7 +13,7 @@ from showground.bundle.schema import check_manifest
 from showground.hookspecs import Session
 
 
-@click.command()
+@click.command(short_help="Upload a bundle as a new version.")
 @click.argument("bundle", type=click.Path(exists=True, path_type=Path), default=".")
 @click.pass_obj
 def upload(session: Session, bundle: Path) -> None:
@@ -27,7 +27,7 @@ def upload(session: Session, bundle: Path) -> None:
     session.show(made, f"{made['app']} {made['version']} is uploaded ({made['digest'][:12]})")
 
 
-@click.command()
+@click.command(short_help="Install an app into a community.")
 @click.argument("community")
 @click.argument("app", metavar="APP[@VERSION]")
 @click.pass_obj
@@ -38,7 +38,7 @@ def install(session: Session, community: str, app: str) -> None:
     session.show(made, f"{made['app']} {made['version']} is installed in {community}")
 
 
-@click.command()
+@click.command(short_help="Remove an app with all that it stored.")
 @click.argument("community")
 @click.argument("app")
 @click.pass_obj
@@ -58,7 +58,7 @@ def rollback(session: Session, community: str, app: str) -> None:
     session.show(made, f"{app} in {community} is back at {made['version']}")
 
 
-@click.command("list")
+@click.command("list", short_help="List apps, or what a community has.")
 @click.argument("community", required=False)
 @click.pass_obj
 def list_(session: Session, community: str | None) -> None:

@@ -29,7 +29,7 @@ _settings = click.option(
 _redis_url = click.option("--redis-url", metavar="URL", help="The external Redis or Valkey, if there is one.")
 
 
-@click.command()
+@click.command(short_help="Write a whole deployment to a file.")
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @_settings
 @_redis_url
@@ -54,7 +54,7 @@ def backup(session: HttpSession, /, target: Path, while_running: bool, **flags: 
     )
 
 
-@click.command()
+@click.command(short_help="Bring a deployment back from a file.")
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @_settings
 @_redis_url

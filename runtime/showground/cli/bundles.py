@@ -13,7 +13,7 @@ from showground.errors import Problem, ShowgroundError
 from showground.hookspecs import Session
 
 
-@click.command()
+@click.command(short_help="Say all that is wrong with a bundle.")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.pass_obj
 def check(session: Session, folder: Path) -> int:

@@ -57,8 +57,8 @@ def _bundles(folder: Path) -> list[Path]:
 
 NEXT = """
 Look here:
-  {url}/demo                     each example in several viewers side by side
-  {url}/c/{community}            the community with its posts
+  each example in several viewers side by side   {url}/demo
+  the community with its posts                   {url}/c/{community}
 
 Try next, in another terminal:
   ./run shell showground list

@@ -49,7 +49,7 @@ class Finding:
         return cls(name, status, f"{error.message}{': ' + details if details else ''}", error.remedy)
 
 
-@click.command()
+@click.command(short_help="Say what this machine lacks, and what to do.")
 @click.option("--settings", "file", type=click.Path(path_type=Path), help=f"Settings file; else {SETTINGS_FILE}.")
 @click.option("--redis-url", metavar="URL", help="The external Redis or Valkey, if there is one.")
 @click.pass_obj

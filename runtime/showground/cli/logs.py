@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from showground.hookspecs import Session
+from showground.cli.session import HttpSession
 from showground.ops.durations import duration_s
 from showground.ops.logs import LEVELS
 
@@ -23,7 +23,7 @@ from showground.ops.logs import LEVELS
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True, help="At most, at first.")
 @click.pass_obj
 def logs(
-    session: Session,
+    session: HttpSession,
     community: str,
     app: str,
     follow: bool,
@@ -43,10 +43,14 @@ def logs(
         invocation=invocation,
         limit=limit,
     )
+    any_line = False
     for line in lines:
         if line:
+            any_line = True
             document = json.loads(line)
             session.show(document, _text(document))
+    if not any_line and not session.as_json:
+        click.echo(f"{app} has printed nothing in {community} that is kept and fits", err=True)
 
 
 def _text(line: dict[str, Any]) -> str:

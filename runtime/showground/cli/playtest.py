@@ -30,7 +30,7 @@ LOG_PAUSE_S = 1.0
 PLAYTEST = re.compile(r"[-.]playtest\.(\d+)$")
 
 
-@click.command()
+@click.command(short_help="Install a folder again at each save.")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("community", default="playground")
 @click.pass_obj

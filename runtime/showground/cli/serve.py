@@ -53,7 +53,7 @@ def serve(session: HttpSession, /, **flags: Any) -> int:
     return _run(serve_until_stopped(read(session, flags)))
 
 
-@click.command()
+@click.command(short_help="Run a host with the example apps.")
 @options
 @click.option(
     "--apps",

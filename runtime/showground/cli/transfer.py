@@ -11,7 +11,7 @@ from showground.errors import ShowgroundError
 from showground.hookspecs import Session
 
 
-@click.command()
+@click.command(short_help="Write an installation's data as JSON lines.")
 @click.argument("community")
 @click.argument("app")
 @click.option("--with-secrets", is_flag=True, help="Put secret settings in, in the clear. Keep such a file safe.")
@@ -29,7 +29,7 @@ def export(session: Session, community: str, app: str, with_secrets: bool) -> No
         click.echo("The export holds secret settings in the clear: keep it safe.", err=True)
 
 
-@click.command("import")
+@click.command("import", short_help="Replace an installation's data by an export.")
 @click.argument("community")
 @click.argument("app")
 @click.argument("file", type=click.File("rb"), default="-")

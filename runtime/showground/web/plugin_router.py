@@ -41,7 +41,7 @@ class PluginRouter:
             # `*` stands for what an app shares over all communities, which outlives its installations.
             if community != SHARED and not self._is_installed(installation_id(app, community)):
                 raise ShowgroundError(
-                    "not_found", f"{app} is not installed in {community}", request.path, "Install the app first."
+                    "not_found", f"{app} is not installed in {community}", "app", "Install the app first."
                 )
             return await handler(request)
 

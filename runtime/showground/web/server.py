@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -91,7 +92,7 @@ class WebServer:
             await self._runner.cleanup()
             raise ShowgroundError(
                 "misconfigured",
-                f"cannot listen on {listen}:{port}: {error.strerror}",
+                f"cannot listen on {listen}:{port}: {os.strerror(error.errno) if error.errno else error}",
                 "host.port",
                 "Choose another port with --port, or end what uses this one.",
             ) from error
