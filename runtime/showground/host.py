@@ -173,6 +173,7 @@ class Host:
             public_url = settings.host.public_url
             return Services(redis, keys, clock, options, deliveries, observe, host_id, intake.emit, secret, public_url)
 
+        plugins.refuse_unknown(name for name in settings.options if name != "deliveries")
         chosen = await plugins.enter(exits, settings.providers, services)
 
         # app code

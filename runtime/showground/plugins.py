@@ -168,6 +168,17 @@ class Plugins:
                 )
         return picked
 
+    def refuse_unknown(self, sections: Iterable[str]) -> None:
+        """Raise `misconfigured` for sections of the settings that no capability reads: a misspelt one would change nothing."""
+        problems = []
+        for section in sections:
+            if section not in self._offers.builds:
+                near = get_close_matches(section, self._offers.builds, 1)
+                remedy = f"Did you mean {near[0]}?" if near else "Is its plugin disabled, or not installed?"
+                problems.append(Problem(section, "nothing reads this section", remedy))
+        if problems:
+            raise ShowgroundError("misconfigured", "the settings have sections of nobody", "settings", details=problems)
+
     async def enter(
         self, stack: AsyncExitStack, chosen: Mapping[str, str], services: Callable[[str], Services]
     ) -> Mapping[str, str]:

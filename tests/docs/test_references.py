@@ -67,6 +67,18 @@ async def test_the_http_page_has_every_route_of_a_host_with_its_scope(
     assert dict(re.findall(r"^\| `([A-Z]+ [^`]+)` \| (\w+) \|", page, re.M)) == served
 
 
+async def test_the_operations_page_has_every_metric(tmp_path: Path, redis_url: str, keys: KeySpace) -> None:
+    async with (
+        running_host(tmp_path, redis_url, keys.prefix) as host,
+        host.client.get(f"{host.host.url}/metrics") as response,
+    ):
+        families = re.findall(r"^# TYPE (showground_\w+) (\w+)", await response.text(), re.M)
+    page = (DOCS / "operations.md").read_text("utf-8")
+    assert len(families) > 10
+    created = {name for name, _ in families if name.endswith("_created")}  # of the exposition, not ours
+    assert {name for name, _ in families if f"`{name}`" not in page} - created == set()
+
+
 def test_every_relative_link_leads_somewhere() -> None:
     broken = [
         f"{page.name}: {link}"

@@ -116,6 +116,13 @@ async def test_a_host_lets_go_of_bundles_that_no_version_has(
         await eventually(lambda: expires(redis, orphan))
 
 
+async def test_a_section_that_nothing_reads_stops_the_host(tmp_path: Path, redis_url: str, keys: KeySpace) -> None:
+    with pytest.raises(ShowgroundError, match=r"(?s)realtme.*Did you mean realtime") as caught:
+        async with running_host(tmp_path, redis_url, keys.prefix, realtme={"channels": 9}):
+            pass
+    assert caught.value.code == "misconfigured"
+
+
 async def has_key(redis: Redis, keys: KeySpace, name: str) -> bool:
     return bool([key async for key in redis.scan(f"{keys.prefix}:{{clingy:playground}}:*{name}")])
 
