@@ -29,6 +29,8 @@ class Answer:
 
     result: ViewResult
     rev: int
+    failure: ShowgroundError | None = None
+    """Why nothing came of this view, when others of its call got on."""
 
 
 class PostCalls:
@@ -77,7 +79,7 @@ class PostCalls:
         try:
             [answer] = await self.handle([view], events, full)
         except ShowgroundError as error:
-            return Answer(ViewResult(errors=(error.to_json()["error"],)), view.reached.rev)  # type: ignore[arg-type]
+            return Answer(ViewResult(), view.reached.rev, error)
         return answer
 
     async def _call(

@@ -152,8 +152,12 @@ class Room:
         lasting = any(event.lasting for event in events)
         ack = max((event.seq for event in events if event.seq is not None), default=None)
         kept: list[tuple[View, Answer, int]] = []
+        pause_s = 0.0
         for view, answer in zip(views, answers, strict=True):
             if view.gone:
+                continue
+            if answer.failure is not None:
+                pause_s = max(pause_s, self._failed([view], events, answer.failure))
                 continue
             base = view.reached.rev
             view.tries = 0
@@ -165,7 +169,7 @@ class Room:
             await self._save_all([view for view, _, _ in kept if view.unsaved >= UNSAVED_MESSAGES])
         for view, answer, base in kept:
             self._tell(view, answer, base, ack)
-        return 0.0
+        return pause_s
 
     def _reach(self, view: View, answer: Answer, ack: int | None, events: Sequence[Event]) -> None:
         result, before = answer.result, view.reached
@@ -237,10 +241,7 @@ class Room:
             view.tries = tries if again else 0
             view.put_back(again)
             self._give_up(view, given_up, error)
-        if not again:
-            return 0.0
-        pause_s = min(FIRST_PAUSE_S * (1 << tries), LONGEST_PAUSE_S)
-        return max(pause_s, min(error.retry_after or 0.0, LONGEST_PAUSE_S))
+        return _pause_s(tries, error) if again else 0.0
 
     def _give_up(self, view: View, events: Sequence[Event], error: ShowgroundError) -> None:
         for channel in {e.channel for e in events if e.channel is not None and e.body["type"] == "message"}:
@@ -286,10 +287,23 @@ class Room:
         self._tasks.start(f"views: async hooks of {self.post.id}", self._run_async(view))
 
     async def _run_async(self, view: View) -> None:
-        try:
-            [answer] = await self.calls.handle([view], [{"type": "async_start"}])
-        except ShowgroundError as error:
-            log.warning("%s: async hooks failed: %s", self.post.id, error)
-            return
-        if answer.result.answer is not None:
-            self.queue(view, Event({"type": "async_answer", "data": answer.result.answer}))
+        for tries in range(1, TRIES + 1):
+            try:
+                [answer] = await self.calls.handle([view], [{"type": "async_start"}])
+            except ShowgroundError as error:
+                log.warning("%s: async hooks failed: %s", self.post.id, error)
+                if not error.kind.temporary:
+                    return
+                await self._clock.sleep(_pause_s(tries, error))
+                if view.gone:
+                    return
+            else:
+                if answer.result.answer is not None:
+                    self.queue(view, Event({"type": "async_answer", "data": answer.result.answer}))
+                return
+
+
+def _pause_s(tries: int, error: ShowgroundError) -> float:
+    """Before the next of several tries."""
+    pause_s = min(FIRST_PAUSE_S * (1 << tries), LONGEST_PAUSE_S)
+    return max(pause_s, min(error.retry_after or 0.0, LONGEST_PAUSE_S))
