@@ -31,13 +31,17 @@ class PlannedJob:
     def must(self, stopped_ms: int) -> set[int]:
         """Slots after it was planned and before anybody asked for its end."""
         if self.at_ms is not None:
-            return {self.at_ms} if self.at_ms <= stopped_ms else set()
+            return {self.at_ms} if self.planned_ms < self.at_ms <= stopped_ms else set()
         return self._slots(self.planned_ms, stopped_ms)
 
     def may(self, ended_ms: int) -> set[int]:
-        if self.at_ms is not None:
-            return {self.at_ms}
+        if self.at_ms is not None:  # one in the past when it was planned runs at once
+            return set(range(self.at_ms, max(self.at_ms, self.planned_ms) + 1))
         return self._slots(self.asked_ms - 1000, ended_ms)
+
+    def is_once(self, stopped_ms: int) -> bool:
+        """Whether it must have run exactly once by now."""
+        return self.at_ms is not None and self.at_ms <= stopped_ms
 
     def _slots(self, after_ms: int, until_ms: int) -> set[int]:
         first = after_ms // 1000 + 1

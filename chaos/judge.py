@@ -105,6 +105,8 @@ class Judge:
             rule.expect(
                 set(times) <= may, f"job {job.key} {job.id}: slots {sorted(set(times) - may)[:5]} are none of its"
             )
+            if job.is_once(jobs.stopped_ms):
+                rule.expect(len(times) == 1, f"one-off job {job.key} {job.id} has slots {sorted(times)}")
             for run in outcomes:
                 slot = run["scheduled_at_ms"]
                 slots += 1
