@@ -4,7 +4,7 @@
 
 The names are Devvit's (`runtime/showground/ui/names/tokens.txt`), the values our own: palettes are steps of one hue in OKLCH,
 names by purpose have one value for light and one for dark. Text on its background keeps a contrast of 4.5 (WCAG 2.2 AA);
-`tests/e2e/client/test_colors.py` holds that.
+`tests/e2e/client/test_files.py` holds that.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ PURPOSES: Mapping[str, str] = {
     "primary-plain-hover": "#9c2f02 #ffa47b",
     "primary-plain-visited": "berrypurple-700 berrypurple-300",
     "primary-background": "#c73e06 #c73e06",
-    "primary-background-hover": "#ab3303 #d94b12",
+    "primary-background-hover": "#ab3303 #b23605",
     "primary-background-selected": "#8f2a02 #a93505",
     "primary-border": "#c73e06 #ff8b57",
     "primary-border-hover": "#ab3303 #ffa47b",
@@ -116,7 +116,7 @@ PURPOSES: Mapping[str, str] = {
     "warning-content-hover": "#5f4700 #f9dc72",
     "alert-caution": "#f0b429 #f0b429",
     "success-background": "#187a4b #187a4b",
-    "success-background-hover": "#12653d #1f8f59",
+    "success-background-hover": "#12653d #146b41",
     "success-content": "#12653d #5fd39a",
     "success-hover": "#0e5131 #86e0b4",
     "success-plain": "#157046 #5fd39a",
@@ -134,7 +134,7 @@ PURPOSES: Mapping[str, str] = {
     "upvote-plain-disabled": "orangered-200 orangered-800",
     "upvote-disabled": "orangered-200 orangered-800",
     "upvote-background": "#c73e06 #c73e06",
-    "upvote-background-hover": "#ab3303 #d94b12",
+    "upvote-background-hover": "#ab3303 #b23605",
     "upvote-background-disabled": "orangered-200 orangered-900",
     "upvote-content": "#ffffff #ffffff",
     "upvote-content-weak": "#ffe2d5 #ffe2d5",
@@ -143,7 +143,7 @@ PURPOSES: Mapping[str, str] = {
     "downvote-plain-disabled": "periwinkle-200 periwinkle-800",
     "downvote-disabled": "periwinkle-200 periwinkle-800",
     "downvote-background": "#565ed2 #565ed2",
-    "downvote-background-hover": "#474fb9 #666ee0",
+    "downvote-background-hover": "#474fb9 #4a52c0",
     "downvote-background-disabled": "periwinkle-200 periwinkle-900",
     "downvote-content": "#ffffff #ffffff",
     "downvote-content-weak": "#e3e5ff #e3e5ff",

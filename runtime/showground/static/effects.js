@@ -74,7 +74,8 @@ export class Effects {
   // browsers open windows only for what somebody has just pressed
   #navigate(url) {
     if (!url || this.#options.navigate?.(url)) return;
-    if (navigator.userActivation?.isActive === false) this.toast(`Open ${url.host}`, "link", url);
+    if (url.origin === location.origin && parent === window) location.assign(url);
+    else if (navigator.userActivation?.isActive === false) this.toast(`Open ${url.host}`, "link", url);
     else make("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }).click();
   }
 }
@@ -83,7 +84,10 @@ let page = null;
 let handlers = {};
 let refused = null;
 
-/** Show effects outside of a post: docs/browser-client.md. */
+/**
+ * Show effects outside of a post: those of menu items and of forms that follow. `onSubmit(form id, values)` may return a promise:
+ * when it is settled the form closes, unless it rejects or `form_errors` came. Without options the last handlers stay.
+ */
 export function showEffects(effects, options) {
   if (options) handlers = options;
   page ??= new Effects(document.body.appendChild(make("div", { class: "sg-page" })), {

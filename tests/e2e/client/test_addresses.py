@@ -1,5 +1,7 @@
 """What a hostile host or app puts into a tree: the modules by themselves, in a real browser."""
 
+from typing import Any
+
 import pytest
 from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at
@@ -8,12 +10,12 @@ from showground.testing.browser import OpenPage
 
 pytestmark = pytest.mark.browser
 
-BAD_IMAGES = [
+BAD_IMAGES: list[Any] = [
     "javascript:window.pwned=1", " javascript:window.pwned=1", "java\nscript:window.pwned=1",
     "data:text/html,<script>pwned=1</script>",
     "http://example.com/a.png", "//evil.example/a.png@", "blob:https://example.com/1", "file:///etc/passwd", "", None, 7, {},
 ]  # fmt: skip
-BAD_COLORS = [
+BAD_COLORS: list[Any] = [
     "url(https://evil.example)", "red;position:fixed", "expression(alert(1))", "var(--x)", "#12", "#12345", "rgb(1,2,3);x", "RED",
     "image-set(x)", None, 5, ["red"], ["red", "url(x)"], "hsl(1,2,3) url(x)",
 ]  # fmt: skip

@@ -32,7 +32,7 @@ async def test_axe_finds_nothing_to_complain_about(open_page: OpenPage, gallery:
     assert not found, "\n".join(found)
 
 
-SIZES = {
+SIZES: dict[str, dict[str, tuple[int | None, int | None]]] = {
     "buttons": {
         ".sg-button[data-size=small]": (None, 32),
         ".sg-button:not([data-size])": (None, 40),

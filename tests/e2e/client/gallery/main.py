@@ -1,6 +1,6 @@
 """Every block with every attribute, and everything that a viewer can do. The post's data names the page."""
 
-from typing import Any
+from typing import Any, Literal
 
 from showground import Context, Devvit, use_channel, use_form, use_interval, use_state, use_web_view
 from showground.blocks import (
@@ -21,6 +21,12 @@ from showground.blocks import (
 Devvit.configure(realtime=True)
 
 WORDS = "Sphinx of black quartz, judge my vow"
+Face = Literal["xxsmall", "xsmall", "small", "medium", "large", "xlarge", "xxlarge", "xxxlarge"]
+FACES: tuple[Face, ...] = ("xxsmall", "xsmall", "small", "medium", "large", "xlarge", "xxlarge", "xxxlarge")
+Look = Literal["secondary", "primary", "plain", "bordered", "media", "destructive", "caution", "success"]
+APPEARANCES: tuple[Look, ...] = (
+    "secondary", "primary", "plain", "bordered", "media", "destructive", "caution", "success",
+)  # fmt: skip
 EVIL = '"><img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
 
 
@@ -131,11 +137,13 @@ def stacks(context: Context) -> Element:
 
 
 def texts(context: Context) -> Element:
-    sizes = ("xsmall", "small", "medium", "large", "xlarge", "xxlarge")
     return blocks(
         vstack(
             text("The type scale", style="heading", size="xxlarge"),
-            [text(f"{size}: {WORDS}", size=size) for size in sizes],
+            [
+                text(f"{size}: {WORDS}", size=size)
+                for size in ("xsmall", "small", "medium", "large", "xlarge", "xxlarge")
+            ],
             text("Bold and metadata", weight="bold"),
             text("When and by whom", style="metadata"),
             text(f"{WORDS}. {WORDS}. {WORDS}. {WORDS}.", key="cut"),
@@ -164,8 +172,6 @@ def texts(context: Context) -> Element:
 
 
 def buttons(context: Context) -> Element:
-    appearances = ("secondary", "primary", "plain", "bordered", "media", "destructive", "caution", "success")
-
     def nothing() -> None: ...
 
     return blocks(
@@ -187,7 +193,7 @@ def buttons(context: Context) -> Element:
                     gap="small",
                     alignment="middle",
                 )
-                for appearance in appearances
+                for appearance in APPEARANCES
             ],
             button("With a colour of its own", text_color="periwinkle-700 periwinkle-200", on_press=nothing),
             padding="small",
@@ -197,29 +203,13 @@ def buttons(context: Context) -> Element:
 
 
 def pictures(context: Context) -> Element:
-    modes = ("fit", "none", "fill", "cover", "scale-down")
-    names = (
-        "home",
-        "search",
-        "heart",
-        "star",
-        "chat",
-        "upvote",
-        "downvote",
-        "trophy",
-        "planet",
-        "checkmark",
-        "add",
-        "bell",
-    )
-    shown = [name for name in names if name not in ("trophy", "bell")]
-    faces = ("xxsmall", "xsmall", "small", "medium", "large", "xlarge", "xxlarge", "xxxlarge")
+    shown = ("home", "search", "heart", "star", "chat", "upvote", "downvote", "planet", "checkmark", "add")
     return blocks(
         vstack(
             hstack(
                 [
                     image("sky.png", 64, 32, description=f"Sky, {mode}", resize_mode=mode, width="56px", height="56px")
-                    for mode in modes
+                    for mode in ("fit", "none", "fill", "cover", "scale-down")
                 ],
                 image("sky.png", 64, 32, description="Sky as it is"),
                 gap="small",
@@ -227,7 +217,7 @@ def pictures(context: Context) -> Element:
             hstack([icon(name, size="large") for name in shown], gap="small"),
             hstack([icon(f"{name}-fill", size="large", color="orangered-500") for name in shown], gap="small"),
             hstack([icon("star", size=size) for size in ("xsmall", "small", "medium", "large")], gap="small"),
-            hstack([avatar(f"t2_{size}", size=size) for size in faces], gap="small", alignment="bottom"),
+            hstack([avatar(f"t2_{size}", size=size) for size in FACES], gap="small", alignment="bottom"),
             hstack(
                 [avatar(f"t2_{n}", size="medium", facing="right" if n % 2 else "left", background="dark") for n in range(8)],
                 gap="small",
@@ -329,7 +319,16 @@ def live(context: Context) -> Element:
     timer = use_interval(lambda: set_ticks(lambda n: n + 1), 200)
     channel = use_channel(name="all", on_message=lambda word: set_heard(word))
     channel.subscribe()
-    page = use_web_view(url="page.html", on_message=lambda data, view: (set_heard(data["word"]), view.unmount()))
+
+    def spoken(data: Any, view: Any) -> None:
+        set_heard(data["word"])
+        view.unmount()
+
+    page = use_web_view(url="page.html", on_message=spoken)
+
+    def show_page() -> None:
+        page.mount()
+        page.post_message({"word": "from the post"})
 
     async def shout() -> None:
         await channel.send(f"shout {count}")
@@ -361,7 +360,7 @@ def live(context: Context) -> Element:
                 button("Toast", on_press=toast),
                 button("Fail", on_press=fail),
                 button("Leave", on_press=leave),
-                button("Page", on_press=lambda: (page.mount(), page.post_message({"word": "from the post"}))),
+                button("Page", on_press=show_page),
                 gap="small",
             ),
             hstack(
@@ -415,7 +414,7 @@ def pages(context: Context) -> Element:
 
 
 def surroundings(context: Context) -> Element:
-    seen = context.ui_environment
+    seen: Any = context.ui_environment
     return blocks(text(f"{seen.color_scheme} {seen.dimensions.width:g} {seen.locale} {seen.timezone}"))
 
 
