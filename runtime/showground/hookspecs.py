@@ -194,7 +194,11 @@ class HostHooks:
     @hookspec
     def registered(self, app: AppVersion, registration: Registration, providers: Providers) -> Sequence[Problem] | None:
         """See what a bundle registered, each time one is uploaded, installed or rolled back to; returned problems refuse it.
-        `registration.configured` has the `configure` options as written, so a plugin judges its own here."""
+        `registration.configured` has the `configure` options as written, so a plugin judges its own here.
+
+        `showground check` calls it, too, but has no host: who asks *providers* for something there is passed over, and has its
+        say at the upload.
+        """
 
     @hookspec
     def installed(self, installation: Installation, providers: Providers) -> Awaitable[None] | None:

@@ -66,6 +66,10 @@ def _owner(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "an unknown distribution"
 
 
+class NothingProvided(ShowgroundError):
+    """No provider has been entered: there is no host around the plugins, as in `showground check`, or not yet."""
+
+
 class _Offers:
     """Collects what plugins offer while `provide` is called; implements `hookspecs.Offer`."""
 
@@ -126,12 +130,16 @@ class Plugins:
     def permanent_keys(self) -> Sequence[str]:
         return self._offers.permanent_keys
 
-    def _each(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+    def _each(
+        self, hook: str, passing_over: tuple[type[Exception], ...] = (), **arguments: Any
+    ) -> Iterator[tuple[str, Any]]:
         """Call one hook plugin by plugin, so that what goes wrong is told with the plugin's name."""
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             wanted = {name: arguments[name] for name in implementation.argnames}
             try:
                 yield str(implementation.plugin_name), implementation.function(**wanted)
+            except passing_over:
+                continue
             except ShowgroundError:
                 raise
             except Exception as error:
@@ -203,6 +211,8 @@ class Plugins:
 
     def provider(self, key: CapabilityKey[T]) -> T:
         """Implements `hookspecs.Providers`."""
+        if not self._providers:
+            raise NothingProvided("not_ready", f"{key.name} is asked for before anything was provided", "plugins")
         try:
             found: T = self._providers[key.name]
         except KeyError:
@@ -214,8 +224,9 @@ class Plugins:
     # --- hooks ---------------------------------------------------------------------------------------------------
 
     def registered(self, app: AppVersion, registration: Registration) -> list[Problem]:
-        """Every veto of every plugin."""
-        verdicts = self._each("registered", app=app, registration=registration, providers=self.provider)
+        """Every veto of every plugin. Without a host, those that depend on a provider are left to the upload."""
+        given = {"app": app, "registration": registration, "providers": self.provider}
+        verdicts = self._each("registered", (NothingProvided,), **given)
         return [problem for _, found in verdicts for problem in found or ()]
 
     async def installed(self, installation: Installation) -> None:

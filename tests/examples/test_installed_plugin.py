@@ -127,6 +127,11 @@ async def test_an_installed_plugin_serves_an_app_over_http_websocket_and_the_com
     assert told.stdout == "welcome greeted 1 in playground\n"
 
 
+def test_a_bundle_is_checked_without_a_host_although_its_plugin_asks_one(site: Path, welcome_app: Path) -> None:
+    done = showground(welcome_app.parent, site, "check", str(welcome_app))
+    assert done.returncode == 0, done.stderr
+
+
 def test_two_distributions_that_bring_one_entry_point_stop_the_host_and_are_both_named(
     tmp_path: Path, site: Path
 ) -> None:
