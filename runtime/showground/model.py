@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -137,23 +137,23 @@ class Limits(Frozen, frozen=True, kw_only=True):
 
 class LimitBounds(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator allows of each of `Limits`: its upper bound, and what an app gets that asks for nothing. None leaves it
-    to the app."""
+    to the app. The least values are those that a manifest may ask for: with less, no app would start."""
 
-    workers: int | None = None
+    workers: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Worker processes of one version on each host."""
-    memory_mb: int | None = None
+    memory_mb: Annotated[int, msgspec.Meta(ge=64)] | None = None
     """Memory of one worker."""
-    timeout_s: float | None = None
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """The longest that one call may take."""
-    load_timeout_s: float | None = None
+    load_timeout_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """The longest that loading a bundle may take."""
-    frame_bytes: int | None = None
+    frame_bytes: Annotated[int, msgspec.Meta(ge=65536)] | None = None
     """The largest message to or from a worker."""
-    log_lines_per_s: int | None = None
+    log_lines_per_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Lines that one worker may print in a second; more are dropped and counted."""
-    processes: int | None = None
+    processes: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Processes and threads of one worker."""
-    open_files: int | None = None
+    open_files: Annotated[int, msgspec.Meta(ge=16)] | None = None
     """Files and sockets that one worker may have open."""
 
 

@@ -12,6 +12,7 @@ from showground.errors import ShowgroundError
 from showground.keys import KeySpace
 from showground.model import AppVersion, LimitBounds, Limits
 from showground.redis.api import Redis
+from showground.settings import load_settings
 from showground.supervisor.limits import bounded
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.waiting import eventually
@@ -52,6 +53,12 @@ def test_a_limit_is_what_is_asked_for_within_the_operators_bound(
 ) -> None:
     app = AppVersion(app="a", version="1.0.0", digest="d", entry="main.py", limits=Limits(**asked))
     assert bounded(app, LimitBounds(**bounds)).limits == Limits(**given)
+
+
+@pytest.mark.parametrize("bounds", [{"memory_mb": 1}, {"timeout_s": 0}, {"memory": 64}])
+def test_a_bound_under_which_nothing_would_start_is_refused(bounds: Mapping[str, Any]) -> None:
+    with pytest.raises(ShowgroundError, match="limits"):
+        load_settings(environ={}, flags={"workers": {"limits": bounds}})
 
 
 async def test_the_operators_bounds_hold_for_workers_and_deadlines(
