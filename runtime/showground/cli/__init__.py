@@ -14,6 +14,8 @@ from showground.cli.session import HttpSession, fail
 from showground.errors import ShowgroundError
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells count: a stream that Ctrl-C ended is neither a success nor a failure."""
 
 
 class Commands(click.Group):
@@ -59,7 +61,7 @@ def showground(context: click.Context, url: str | None, token: str | None, data_
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point. Exit 0, or 1 for a failure, or 2 for wrong usage."""
+    """Entry point. Exit 0, or 1 for a failure, or 2 for wrong usage; 130 when Ctrl-C ended what goes on until then."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(common_options_first(arguments)))
 
@@ -87,8 +89,8 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         result: Any = showground.main(args=list(arguments), prog_name="showground", standalone_mode=False)
-    except click.exceptions.Abort:
-        return EXIT_FAILURE
+    except click.exceptions.Abort as abort:
+        return EXIT_INTERRUPTED if isinstance(abort.__cause__, KeyboardInterrupt) else EXIT_FAILURE
     except click.UsageError as error:
         error.show()
         return EXIT_USAGE
@@ -99,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
         fail(error, as_json)
         return EXIT_FAILURE
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_FAILURE
