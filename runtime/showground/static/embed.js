@@ -67,7 +67,8 @@ class ShowgroundPost extends HTMLElement {
     const { type, height, url } = event.data?.showground ?? {};
     if (type === "ready") {
       if (Number.isFinite(height)) this.#frame.style.height = `${Math.min(Math.max(height, 40), 2000)}px`;
-      this.#say({ type: "hello" }); // tells the frame that links and tickets go through this page
+      // tells the frame that links and tickets go through this page; and the theme may have changed while it was loading
+      this.#say({ type: "theme", theme: this.getAttribute("theme") ?? "auto" });
       this.dispatchEvent(new CustomEvent("showground-ready", { bubbles: true }));
     } else if (type === "navigate" && /^https?:/.test(url ?? "")) {
       const led = new CustomEvent("showground-navigate", { bubbles: true, cancelable: true, detail: { url } });

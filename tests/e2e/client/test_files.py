@@ -37,7 +37,8 @@ def test_text_can_be_read_on_what_it_stands_on(scheme: int) -> None:
     surfaces = ("neutral-background", "neutral-background-weak", "neutral-background-container", "ui-modalbackground")
     inks = (
         "neutral-content", "neutral-content-strong", "neutral-content-weak", "primary-plain", "secondary-plain", "danger-plain",
-        "danger-content", "success-plain", "success-content", "caution-plain", "warning-content", "upvote-plain", "downvote-plain",
+        "danger-content", "success-plain", "success-content", "caution-plain", "warning-content", "upvote-plain",
+        "downvote-plain",
         "ai-plain", "identity-admin", "identity-moderator", "identity-self", "category-nsfw",
     )  # fmt: skip
     pairs = [(ink, surface) for ink in inks for surface in surfaces]
