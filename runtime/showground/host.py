@@ -69,6 +69,7 @@ from showground.web.auth import emit_authorization
 from showground.web.identity import Identity
 from showground.web.invoke import InvokeRoutes
 from showground.web.live import LiveEndpoints
+from showground.web.openapi import OpenApi
 from showground.web.origins import Origins
 from showground.web.pages import PostPages
 from showground.web.plugin_router import PluginRouter
@@ -261,6 +262,7 @@ class Host:
         plugins.routes(PluginRouter(web, is_installed))
         web.on_drain(partial(live.drain, 1.0))
         self.routes = web.routes
+        OpenApi(web.routes, metadata.version("showground")).register(web)
 
         # health
         health.fact("isolation", self.isolation.level)

@@ -229,9 +229,9 @@ async def test_menu_items_answer_with_effects_that_are_json(host: HostUnderTest,
 
 LEADS_AWAY = (
     "javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "java\tscript:alert(1)", "data:text/html,x",
-    "vbscript:x", "file:///etc/passwd", "blob:https://x/1", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
-    "/\n/evil.example", "https:evil.example", "https:///evil.example", "http:\\\\evil.example", "https://", "https://a b/",
-    "https://x/\u2028", "ftp://x/", "ws://x/", "about:blank", "", "a" * 5000, "https://" + "a" * 3000,
+    "vbscript:x", "file:///etc/passwd", "blob:https://x/1", "//evil.example", "/\\evil.example", "\\\\evil.example",
+    "/\t/evil.example", "/\n/evil.example", "https:evil.example", "https:///evil.example", "http:\\\\evil.example", "https://",
+    "https://a b/", "https://x/\u2028", "ftp://x/", "ws://x/", "about:blank", "", "a" * 5000, "https://" + "a" * 3000,
 )  # fmt: skip
 
 
