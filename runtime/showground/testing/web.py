@@ -5,9 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from showground.web.auth import Handler
-from showground.web.errors import answered
+from showground.web.errors import failure
 
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    return await answered(handler, request)
+    try:
+        return await handler(request)
+    except Exception as error:
+        return failure(request, error)

@@ -67,36 +67,31 @@ def _answer(request: web.Request, error: ShowgroundError, status: int | None = N
     return error_response(error, status)
 
 
-async def answered(handler: Handler, request: web.Request) -> web.StreamResponse:
-    """What *handler* answers, or what went wrong in it as an answer.
-
-    No middleware of aiohttp's: where there is one, it lays two more calls around every handler.
-    """
-    try:
-        return await handler(request)
-    except ShowgroundError as error:
-        if error.kind.fault == "system":
-            log.warning("%s %s: %s", request.method, request.path, error)
-        return _answer(request, error)
-    except web.HTTPRedirection:
-        raise
-    except web.HTTPException as refused:
-        return _from_aiohttp(request, refused)
-    except RecursionError:
-        # msgspec's way to say that JSON is nested too deeply; nothing of ours recurses over what was sent
-        return _answer(request, ShowgroundError("bad_request", "the body is nested too deeply", "body"))
-    except UnicodeError:
-        # aiohttp keeps bytes that are no UTF-8 as surrogates, which nothing can encode
-        return _answer(request, ShowgroundError("bad_request", "the request is not UTF-8", request.method))
-    except TimeoutError:
-        return error_response(
-            ShowgroundError("not_ready", "the host did not answer in time", request.path, retry_after=1)
-        )
-    except Exception:
-        log.exception("%s %s failed", request.method, request.path)
-        return error_response(
-            ShowgroundError("internal", "an unexpected fault; the host's log has it", request.path, "Please report it.")
-        )
+def failure(request: web.Request, error: Exception) -> web.StreamResponse:
+    """The answer to a request whose handler raised *error*. Redirections are raised again: aiohttp answers those."""
+    match error:
+        case ShowgroundError():
+            if error.kind.fault == "system":
+                log.warning("%s %s: %s", request.method, request.path, error)
+            return _answer(request, error)
+        case web.HTTPRedirection():
+            raise error
+        case web.HTTPException():
+            return _from_aiohttp(request, error)
+        case RecursionError():
+            # msgspec's way to say that JSON is nested too deeply; nothing of ours recurses over what was sent
+            return _answer(request, ShowgroundError("bad_request", "the body is nested too deeply", "body"))
+        case UnicodeError():
+            # aiohttp keeps bytes that are no UTF-8 as surrogates, which nothing can encode
+            return _answer(request, ShowgroundError("bad_request", "the request is not UTF-8", request.method))
+        case TimeoutError():
+            return error_response(
+                ShowgroundError("not_ready", "the host did not answer in time", request.path, retry_after=1)
+            )
+        case _:
+            log.error("%s %s failed", request.method, request.path, exc_info=error)
+            fault = "an unexpected fault; the host's log has it"
+            return error_response(ShowgroundError("internal", fault, request.path, "Please report it."))
 
 
 def _from_aiohttp(request: web.Request, refused: web.HTTPException) -> web.Response:

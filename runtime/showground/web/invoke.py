@@ -12,7 +12,6 @@ from showground.dispatch import Dispatch, InvokeRequest
 from showground.errors import ShowgroundError
 from showground.hookspecs import Router
 from showground.keys import installation_id
-from showground.model import Installation, InvocationKind
 
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -40,18 +39,15 @@ class InvokeRoutes:
             raise ShowgroundError(
                 "not_found", f"{installation.app} has no trigger for {event}", "event", f"It has: {known}."
             )
-        return await self._run(request, installation, "trigger", event)
-
-    async def _run(
-        self, request: web.Request, installation: Installation, kind: InvocationKind, name: str
-    ) -> web.Response:
         body = await request.read() or b"{}"
         try:
             _read_object(body)
         except msgspec.DecodeError as error:
             raise ShowgroundError("bad_request", f"the body is not a JSON object: {error}", "body") from None
         result = await self._dispatch.invoke(
-            InvokeRequest(installation=installation.id, kind=kind, name=name, payload=body, timeout_s=_timeout(request))
+            InvokeRequest(
+                installation=installation.id, kind="trigger", name=event, payload=body, timeout_s=_timeout(request)
+            )
         )
         return web.Response(body=result or b"null", content_type="application/json")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -54,9 +55,15 @@ class Origins:
         """
         if self._own is not None:
             return True
-        host = request.headers.get("Host", "localhost").rpartition("@")[2].lower()
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-        return name == "localhost" or name.endswith(".localhost") or is_address(name)
+        return _means_this_machine(request.headers.get("Host", "localhost"))
+
+
+@functools.lru_cache(maxsize=64)
+def _means_this_machine(header: str) -> bool:
+    """Kept, because every request of a client asks about the same header."""
+    host = header.rpartition("@")[2].lower()
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return name == "localhost" or name.endswith(".localhost") or is_address(name)
 
 
 def is_address(name: str) -> bool:

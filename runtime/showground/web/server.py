@@ -13,7 +13,7 @@ from aiohttp import web
 from showground.errors import ShowgroundError
 from showground.web.auth import Handler, TokenCheck, guarded
 from showground.web.connections import Patience, connection_of, patient
-from showground.web.errors import answered, error_response
+from showground.web.errors import error_response, failure
 from showground.web.origins import Origins, is_loopback
 from showground.web.static import StaticFiles
 
@@ -119,6 +119,11 @@ class WebServer:
                 await runner.cleanup()
 
     def _contained(self, handler: Handler, always: bool) -> Handler:
+        """*handler* behind what every request has to pass, and what it raises as an answer.
+
+        One call around the handler, and no middleware of aiohttp's, which would lay two more around every one.
+        """
+
         async def serve(request: web.Request) -> web.StreamResponse:
             if not always and self._is_draining():
                 response = error_response(
@@ -128,18 +133,20 @@ class WebServer:
                 )
                 response.force_close()
                 return response
-            if "Content-Encoding" in request.headers:
-                return await answered(_refuse_coding, request)
-            if self._is_local and not always and not self._origins.names(request):
-                return await answered(_refuse_name, request)
             connection = connection_of(request)
-            if connection is None:
-                return await answered(handler, request)
-            connection.began(request)
+            if connection is not None:
+                connection.began(request)
             try:
-                return await answered(handler, request)
+                if "Content-Encoding" in request.headers:
+                    raise _refused_coding(request)
+                if self._is_local and not always and not self._origins.names(request):
+                    raise _refused_name(request)
+                return await handler(request)
+            except Exception as error:
+                return failure(request, error)
             finally:
-                connection.ended()
+                if connection is not None:
+                    connection.ended()
 
         return serve
 
@@ -150,14 +157,14 @@ class WebServer:
         raise web.HTTPMethodNotAllowed(request.method, allowed) if allowed else web.HTTPNotFound
 
 
-async def _refuse_coding(request: web.Request) -> web.StreamResponse:
+def _refused_coding(request: web.Request) -> ShowgroundError:
     coding = request.headers["Content-Encoding"][:40]
-    raise ShowgroundError("unsupported", f"a body in {coding} is not taken", "Content-Encoding", "Send it as it is.")
+    return ShowgroundError("unsupported", f"a body in {coding} is not taken", "Content-Encoding", "Send it as it is.")
 
 
-async def _refuse_name(request: web.Request) -> web.StreamResponse:
+def _refused_name(request: web.Request) -> ShowgroundError:
     name = request.headers["Host"][:100]
-    raise ShowgroundError(
+    return ShowgroundError(
         "forbidden", f"this host does not know itself as {name}", "Host", "Behind a proxy, set [host] public_url."
     )
 
