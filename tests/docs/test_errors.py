@@ -29,4 +29,4 @@ def test_a_code_that_a_client_does_not_know_becomes_internal() -> None:
 
 def test_an_error_says_what_where_and_what_to_do() -> None:
     error = ShowgroundError("conflict", "it is taken", "name", "Choose another.", details=(Problem("x", "y", "z"),))
-    assert str(error) == "name: it is taken\nChoose another.\n  x: y z"
+    assert str(error) == "name: it is taken\nChoose another.\n  x: y. z"
