@@ -238,6 +238,7 @@ export class View {
       else this.#renew();
     };
     set(this.#element, "aria-busy", null);
+    if (!this.#root) this.#stage.replaceChildren();
     this.#say(isElsewhere ? "This post goes on in another window." : this.#farewell || "The host ended this view.", again);
   }
 }

@@ -85,6 +85,14 @@ async def test_a_post_that_goes_on_elsewhere_can_be_taken_back(open_page: OpenPa
     await expect(page.get_by_text("count 2")).to_be_visible()
 
 
+async def test_a_post_whose_app_fails_says_so_and_can_be_tried_again(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("broken"))
+    await expect(page.locator(".sg-status")).not_to_be_empty()
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    await expect(page.locator("[data-showground-view]")).not_to_have_attribute("aria-busy", "true")
+
+
 async def test_a_patch_that_does_not_fit_leads_to_the_whole_tree(open_page: OpenPage, gallery: Gallery) -> None:
     said: list[str] = []
 

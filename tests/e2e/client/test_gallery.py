@@ -95,6 +95,14 @@ async def test_the_page_never_scrolls_sideways(open_page: OpenPage, gallery: Gal
             assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+async def test_a_finger_hits_small_buttons_as_well(open_page: OpenPage, gallery: Gallery) -> None:
+    page = await at(open_page, await gallery("buttons"), has_touch=True, is_mobile=True, width=390)
+    box = await page.locator(".sg-button[data-size=small]").first.bounding_box()
+    assert box is not None
+    above = [box["x"] + box["width"] / 2, box["y"] - 5]
+    assert await page.evaluate("([x, y]) => document.elementFromPoint(x, y).dataset.size", above) == "small"
+
+
 async def test_the_theme_may_be_told_whatever_the_system_says(open_page: OpenPage, gallery: Gallery) -> None:
     page = await at(open_page, await gallery("text") + "?theme=dark", color_scheme="light")
     color = "getComputedStyle(document.querySelector('.sg-view')).backgroundColor"

@@ -413,6 +413,10 @@ def pages(context: Context) -> Element:
     )
 
 
+def broken(context: Context) -> Element:
+    raise ValueError("this page is broken on purpose")
+
+
 def surroundings(context: Context) -> Element:
     seen: Any = context.ui_environment
     return blocks(text(f"{seen.color_scheme} {seen.dimensions.width:g} {seen.locale} {seen.timezone}"))
@@ -463,5 +467,5 @@ def hostile(context: Context) -> Element:
 
 PAGES = {
     "stacks": stacks, "text": texts, "buttons": buttons, "pictures": pictures, "colors": colors, "live": live, "pages": pages,
-    "surroundings": surroundings, "hostile": hostile,
+    "surroundings": surroundings, "broken": broken, "hostile": hostile,
 }  # fmt: skip
