@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 from collections import Counter
 
 import aiohttp
@@ -50,6 +52,10 @@ class Faults:
         match fault.kind:
             case "kill redis" | "redis away":
                 return await self._redis_away(fault)
+            case "freeze redis":
+                return await self._freeze_redis(fault)
+            case "kill all":
+                return await self._kill_all()
             case "upgrade app":
                 return await self._upgrade()
             case "reinstall app":
@@ -129,6 +135,36 @@ class Faults:
             await asyncio.to_thread(redis.wait_ready)
             if fault.kind == "redis away":
                 await self._all_green()
+        return True
+
+    async def _freeze_redis(self, fault: Fault) -> bool:
+        """It does late what it was asked in time: hosts can't know whether a command that was not answered was carried out."""
+        async with self._redis:
+            pid = self._cluster.redis.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(fault.lasts_s)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        return True
+
+    async def _kill_all(self) -> bool:
+        """As a power cut does, but for what the disk's cache holds: every host that is up, and Redis, in one moment."""
+        async with self._redis:
+            hosts = self._settled()
+            for host in hosts:
+                host.is_disturbed = True
+            try:
+                self._cluster.redis.kill()
+                for host in hosts:
+                    host.kill()
+                self._cluster.redis.start()
+                await asyncio.to_thread(self._cluster.redis.wait_ready)
+                await asyncio.gather(*map(self._start, hosts))
+            finally:
+                for host in hosts:
+                    host.is_disturbed = False
         return True
 
     async def _all_red(self) -> None:
