@@ -139,10 +139,10 @@ def invalid(message: str) -> ShowgroundError:
 
 def encoded(word: object) -> bytes:
     """One argument as Redis gets it. Raises `invalid` for what is neither text, bytes nor a number."""
-    if isinstance(word, bytes):
-        return word
     if isinstance(word, str):
         return word.encode()
+    if isinstance(word, bytes):
+        return word
     if isinstance(word, int | float) and not isinstance(word, bool):
         return repr(word).encode()
     raise invalid(f"{word!r} is no argument of a Redis command: give text, bytes or a number")

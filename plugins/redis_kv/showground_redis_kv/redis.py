@@ -39,6 +39,18 @@ class RedisKeyValue:
 
     async def execute(self, scope: str, commands: Sequence[Sequence[Argument]]) -> list[KeyValueReply | Exception]:
         own = self._scope(scope)
+        try:
+            every = [own.prepare(words) for words in commands]
+        except ShowgroundError:
+            return await self._execute_some(own, commands)
+        check_size([prepared.words for prepared in every])
+        replies = await self._send(own, every)
+        return [self._result(own, prepared, reply) for prepared, reply in zip(every, replies, strict=True)]
+
+    async def _execute_some(
+        self, own: Scope, commands: Sequence[Sequence[Argument]]
+    ) -> list[KeyValueReply | Exception]:
+        """Run those that can be run; in the place of each other one stands what is wrong with it."""
         results: list[KeyValueReply | Exception] = [None] * len(commands)
         ready: dict[int, Prepared] = {}
         for at, words in enumerate(commands):
@@ -49,12 +61,13 @@ class RedisKeyValue:
         check_size([prepared.words for prepared in ready.values()])
         replies = await self._send(own, list(ready.values()))
         for (at, prepared), reply in zip(ready.items(), replies, strict=True):
-            if isinstance(reply, CommandRefused):
-                over = str(reply).startswith("QUOTA")
-                results[at] = over_quota(own, self._quota) if over else refused(str(reply))
-            else:
-                results[at] = own.reply(prepared.command, reply)
+            results[at] = self._result(own, prepared, reply)
         return results
+
+    def _result(self, own: Scope, prepared: Prepared, reply: Reply) -> KeyValueReply | Exception:
+        if isinstance(reply, CommandRefused):
+            return over_quota(own, self._quota) if str(reply).startswith("QUOTA") else refused(str(reply))
+        return own.reply(prepared.command, reply)
 
     async def _send(self, own: Scope, ready: Sequence[Prepared]) -> list[Reply]:
         """Run them in one round trip. Writes that found no script, or no room that a recount can make, are sent once more
