@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +23,23 @@ MODULES = ("invoke", "workers", "events", "key_value", "scheduler", "views", "pr
 
 def every() -> list[Benchmark]:
     return [benchmark for name in MODULES for benchmark in import_module(f"rows.{name}").BENCHMARKS]
+
+
+OWN_PROGRAMS = {
+    "realtime": ("B1 B2 B3 B4 B5 B6", "channel fan-out beside socket.io and others; bench/realtime/README.md"),
+    "deliveries": ("", "the durable queue alone, without a worker"),
+}
+"""Benchmarks with a program, rounds and a table of their own."""
+
+
+def run_program(name: str, quick: bool, rounds: int) -> int:
+    command = [sys.executable, str(work.BENCH / name / "run.py")]
+    if name == "realtime":
+        command += ["--set-up"]
+        command += ["--quick"] if quick else ["--rounds", str(rounds)]
+    else:
+        command += ["--n", "2000", "--rounds", "1"] if quick else ["--rounds", str(rounds)]
+    return subprocess.run(command, check=False).returncode
 
 
 def machine() -> dict[str, object]:
@@ -102,10 +120,13 @@ def main() -> int:
             print(
                 f"{benchmark.name:12} {' '.join(dict.fromkeys(g.row for g in benchmark.goals if g.row)):20} {benchmark.about}"
             )
+        for name, (rows, about) in OWN_PROGRAMS.items():
+            print(f"{name:12} {rows:20} {about}")
         return 0
-    unknown = set(options.names) - {b.name for b in benchmarks}
+    known = [*(b.name for b in benchmarks), *OWN_PROGRAMS]
+    unknown = set(options.names) - set(known)
     if unknown:
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(b.name for b in benchmarks)}")
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     work.set_up()
     told = machine()
     print(json.dumps(told, indent=1))
@@ -120,7 +141,11 @@ def main() -> int:
             found.append(measure(benchmark, scale, 1 if options.quick else options.rounds))
     save(found, told)
     report(found)
-    return 1 if any(f.error for f in found) else 0
+    failed = any(f.error for f in found)
+    for name in OWN_PROGRAMS:
+        if not options.names or name in options.names:
+            failed |= bool(run_program(name, options.quick, options.rounds))
+    return int(failed)
 
 
 if __name__ == "__main__":

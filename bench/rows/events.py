@@ -58,7 +58,7 @@ def drained(host: ours.Host, answered: int) -> float:
             raise RuntimeError(f"{told['events']} of {answered} events were handled within {DRAIN_S:g} s")
         time.sleep(0.1)
     host.invoke("CommentUpdate", {"reset": True})
-    return float(told["last"] - told["first"]) * answered / told["events"]
+    return float((told["last"] - told["first"]) * answered / told["events"])
 
 
 @contextmanager

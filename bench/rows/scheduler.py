@@ -92,7 +92,7 @@ def open_jobs(scale: Scale) -> Iterator[Callable[[], Figures]]:
 
         def arq_burst() -> float:
             told = run_arq(arq, few, few / 1000 + 1, 0)
-            return few / (told["last"] - told["due"])
+            return float(few / (told["last"] - told["due"]))
 
         def other(python: Path, command: Sequence[str]) -> float:
             wait_for_quiet()
