@@ -21,10 +21,10 @@ and `--token`, else by `SHOWGROUND_URL` and `SHOWGROUND_TOKEN`, else by `host.js
 `.showground` by default), which `serve` leaves there for its owner. These options, and `--json`, may stand before or after the
 command.
 
-`--json` prints one JSON document, or one per line where a command goes on (`listen`, `logs --follow`). Errors are JSON then,
-too, on standard error: the shape of [the error table](errors.md).
+`--json` prints one JSON document, or one per line where a command goes on (`listen`, `logs --follow`, `playtest`). An error
+takes the document's place then, in the shape of [the error table](errors.md); else it is on standard error.
 
-Exit codes: 0 done, 1 it failed (and the reason is on standard error), 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 it failed, 2 wrong usage (always told on standard error), 130 ended by Ctrl-C where a command goes on until then.
 """
 
 
