@@ -19,14 +19,20 @@ EXIT_INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """The top-level group; loads commands when they are first asked for, so that `--version` stays quick."""
+    """The top-level group. Plugins are loaded only for `--help` and for commands that are not our own, which stay quick."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         self._fill()
         return sorted(self.commands)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        self._fill()
+        if name not in self.commands:
+            from showground.cli.catalogue import own_command
+
+            found = own_command(name)
+            if found is not None:
+                return found
+            self._fill()
         return super().get_command(context, name)
 
     def _fill(self) -> None:

@@ -7,9 +7,6 @@ from typing import Any
 
 import click
 
-from showground.bundle import archive
-from showground.bundle.manifest import manifest_bytes
-from showground.bundle.schema import check_manifest
 from showground.hookspecs import Session
 
 
@@ -19,6 +16,10 @@ from showground.hookspecs import Session
 def upload(session: Session, bundle: Path) -> None:
     """Upload BUNDLE, a folder or its zip, as a new version of its app."""
     if bundle.is_dir():
+        from showground.bundle import archive  # brings a schema validator along
+        from showground.bundle.manifest import manifest_bytes
+        from showground.bundle.schema import check_manifest
+
         check_manifest(manifest_bytes(bundle))
         body, _ = archive.pack(bundle)
     else:

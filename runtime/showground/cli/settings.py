@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from showground.apps.secrets import new_key as make_key
 from showground.errors import ShowgroundError
 from showground.hookspecs import Session
 
@@ -68,6 +67,8 @@ def unset(session: Session, app: str, name: str, community: str | None) -> None:
 @click.pass_obj
 def new_key(session: Session) -> None:
     """Print a new key for SHOWGROUND_SECRET_KEY. Nothing is changed."""
+    from showground.apps.secrets import new_key as make_key  # brings cryptography along
+
     key = make_key()
     session.show({"key": key}, key)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from tests.runtime.cli.processes import Ended, on, run, running
 
+from showground.cli import catalogue
 from showground.keys import KeySpace
 from showground.testing.host import HostUnderTest, running_host
 
@@ -243,3 +245,12 @@ async def test_an_installation_goes_through_a_file(host: HostUnderTest, tmp_path
     refused = await on(host, "import", "elsewhere", "many", "--json", stdin=exported.out.encode()[:-30])
     assert code(refused) == "invalid"
     await on(host, "uninstall", "elsewhere", "many")
+
+
+def test_each_command_is_where_the_catalogue_looks_for_it() -> None:
+    for module, names in catalogue.MODULES.items():
+        commands = import_module(f"showground.cli.{module}").COMMANDS
+        assert tuple(command.name for command in commands) == names
+    found = [command.name for command in catalogue.commands()]
+    assert len(found) == len(set(found))
+    assert {"jobs", "listen", "kv"} <= set(found)
