@@ -101,8 +101,11 @@ class Dispatch:
         clock: Clock,
         observe: Callable[[HostEvent], None],
         bound: Callable[[AppVersion], AppVersion] = lambda app: app,
+        redacted: Callable[[ShowgroundError], ShowgroundError] = lambda error: error,
     ) -> None:
-        """*bound* puts the operator's bounds on the limits of a version before any code of it runs."""
+        """*bound* puts the operator's bounds on the limits of a version before any code of it runs. *redacted* takes secrets out
+        of what an app raised, for callers who may run the app but not read its secrets."""
+        self._redacted = redacted
         self._bound = bound
         self._apps: dict[str, AppVersion] = {}
         self._installations = installations
@@ -129,7 +132,7 @@ class Dispatch:
             return await self._supervisor.invoke(app, folder, invocation, request.payload)
         except ShowgroundError as error:
             outcome = error.code
-            raise
+            raise self._redacted(error) from None
         finally:
             self._observe(
                 HostEvent(

@@ -195,7 +195,7 @@ class Host:
         exits.push_async_callback(supervisor.close)
         folders = Folders(settings.data_dir / "bundles")
         self.bundles = BundleStore(redis, keys, clock, folders, check=check, veto=plugins.registered)
-        self._dispatch = dispatch = Dispatch(installations, self.bundles, supervisor, clock, observe, bound)
+        self._dispatch = dispatch = Dispatch(installations, self.bundles, supervisor, clock, observe, bound, redactor.error)
         self.lifecycle = Lifecycle(
             installations,
             Journal(redis, keys),
@@ -219,6 +219,7 @@ class Host:
             dispatch.post_type,
             clock,
             observe,
+            redactor.error,
         )
         exits.push_async_callback(live.close)
         inbox = Inbox(redis, keys, host_id)

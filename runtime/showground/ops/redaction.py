@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from showground.errors import Problem, ShowgroundError
+
 HIDDEN = "[redacted]"
 MIN_LENGTH = 4
 """Shorter values are no secrets worth the name, and hiding each `1` would make logs useless."""
@@ -48,6 +50,13 @@ class Redactor:
         if self._pattern is not None:
             text = self._pattern.sub(HIDDEN, text)
         return _SHAPES.sub(HIDDEN, text)
+
+    def error(self, error: ShowgroundError) -> ShowgroundError:
+        """*error* without secrets: what an app raises may quote what it was given."""
+        details = [Problem(p.where, self.text(p.message), self.text(p.remedy)) for p in error.details]
+        return ShowgroundError(
+            error.code, self.text(error.message), error.where, self.text(error.remedy), error.retry_after, details
+        )
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Structured fields without secrets; what is under a telling name is hidden whole."""

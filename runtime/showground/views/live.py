@@ -54,7 +54,9 @@ class LivePosts:
         post_type: Callable[[LivePost], str],
         clock: Clock,
         observe: Callable[[HostEvent], None],
+        redacted: Callable[[ShowgroundError], ShowgroundError] = lambda error: error,
     ) -> None:
+        self._redacted = redacted
         self._community = community
         self._realtime = realtime
         self._snapshots = snapshots
@@ -83,7 +85,7 @@ class LivePosts:
         """Begin a view and render it. Nobody serves it until its browser connects; until then it is kept for minutes."""
         view, answer = await self._begin(post, viewer, env)
         if answer.result.tree is None:
-            raise _without_tree(post, answer)
+            raise self._redacted(_without_tree(post, answer))
         await self._snapshots.create(view.snapshot(post.id, post.installation))
         return Painted(
             view=view.id,
@@ -127,7 +129,7 @@ class LivePosts:
         identity = viewer or ViewerIdentity()
         view, answer = await self._begin(post, identity, env)
         if answer.result.tree is None:
-            raise _without_tree(post, answer)
+            raise self._redacted(_without_tree(post, answer))
         await self._snapshots.create(view.snapshot(post.id, post.installation))
         claimed = await self._snapshots.claim(post.installation, view.id)
         if claimed is None:
