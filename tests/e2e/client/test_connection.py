@@ -1,5 +1,7 @@
 """A network that fails is seen, and heals without losing a press."""
 
+import re
+
 import pytest
 from playwright.async_api import WebSocketRoute, expect
 from tests.e2e.client.conftest import Gallery
@@ -83,6 +85,37 @@ async def test_a_post_that_goes_on_elsewhere_can_be_taken_back(open_page: OpenPa
     await page.get_by_role("button", name="Continue here").click()
     await page.get_by_role("button", name="More").click()
     await expect(page.get_by_text("count 2")).to_be_visible()
+
+
+async def test_a_view_that_cannot_be_restored_is_begun_anew_and_the_viewer_is_told(
+    open_page: OpenPage, gallery: Gallery
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        sockets.append(socket)
+        is_first = len(sockets) == 1
+
+        def pass_on(text: str | bytes) -> None:
+            if is_first and '"press"' in str(text):
+                return
+            server.send(text if is_first else re.sub('"resume":"[^"]*"', '"resume":"not-a-pass"', str(text)))
+
+        socket.on_message(pass_on)
+
+    page = await open_page()
+    await page.route_web_socket("**/socket", between)
+    await page.goto(await gallery("live"))
+    await connected(page)
+    more = page.get_by_role("button", name="More")
+    await more.click()  # swallowed on the way
+    await expect(more).to_have_attribute("aria-busy", "true")
+    await sockets[0].close()
+    await expect(page.locator(".sg-toast")).to_contain_text("started afresh")
+    await expect(more).not_to_have_attribute("aria-busy", "true")
+    await more.click()
+    await expect(page.get_by_text("count 1")).to_be_visible()
 
 
 async def test_a_post_whose_app_fails_says_so_and_can_be_tried_again(open_page: OpenPage, gallery: Gallery) -> None:
