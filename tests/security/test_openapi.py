@@ -79,7 +79,7 @@ async def test_whatever_is_sent_the_api_answers_as_it_says(
     token = host.host.root_token
     tried = await asyncio.to_thread(attack, host.host.url, token)
     assert tried > 40 * EXAMPLES
-    assert not [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert not [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR and r.name == "showground.web"]
     assert (await host.call("GET", "/healthz"))["status"] == "alive"
 
 
