@@ -13,7 +13,6 @@ from showground_redis_kv.memory.database import (
     glob,
     integer,
     page,
-    span,
     total,
 )  # fmt: skip
 
@@ -111,8 +110,12 @@ def append(db: Database, words: list[bytes]) -> Reply:
 
 def getrange(db: Database, words: list[bytes]) -> Reply:
     value = db.get(words[0], bytes) or b""
-    positions = span(words[1], words[2], len(value))
-    return value[positions.start : positions.stop]
+    start, end = integer(words[1]), integer(words[2])
+    if start < 0 and end < 0 and start > end:
+        return b""
+    # Redis takes an end before the first byte for the first byte (t_string.c, getrangeCommand); lists do not
+    start, end = (max(0, at + len(value) if at < 0 else at) for at in (start, end))
+    return value[start : end + 1]
 
 
 def setrange(db: Database, words: list[bytes]) -> Reply:
