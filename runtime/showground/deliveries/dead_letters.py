@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from showground.deliveries import scripts
+from showground.deliveries import upkeep_scripts
 from showground.deliveries.queue import RedisDeliveries
 from showground.deliveries.records import DeadLetter, decode_letter, encode
 from showground.errors import ShowgroundError
@@ -92,7 +92,7 @@ class DeadLetters:
         return n
 
     async def _purge(self, installation: InstallationId, ids: Sequence[str]) -> int:
-        return int(await self._queue.shards.of(installation).run(scripts.PURGE, installation, encode(ids)))
+        return int(await self._queue.shards.of(installation).run(upkeep_scripts.PURGE, installation, encode(ids)))
 
     def _key(self, kind: str, installation: InstallationId) -> str:
         return self._queue.shards.of(installation).key(kind, installation)

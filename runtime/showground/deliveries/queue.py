@@ -10,7 +10,7 @@ import msgspec
 
 from showground.capabilities import Enqueued
 from showground.clock import Clock
-from showground.deliveries import scripts
+from showground.deliveries import scripts, upkeep_scripts
 from showground.deliveries.limits import HISTORY_OUTCOMES, WEEK_MS, DeliverySettings
 from showground.deliveries.records import decode_outcome, encode, encode_letter, encode_outcome, error_json, packed
 from showground.deliveries.shard import Shards
@@ -144,7 +144,7 @@ class RedisDeliveries:
         dropped = 0
         for number, batch in entries.items():
             dropped += await self.shards.all[number].run(
-                scripts.BURY, self.settings.dead_letters, self.settings.dead_letter_age_ms, encode(batch)
+                upkeep_scripts.BURY, self.settings.dead_letters, self.settings.dead_letter_age_ms, encode(batch)
             )
         self.count_dropped(dropped)
 
@@ -169,7 +169,7 @@ class RedisDeliveries:
         """Forget everything outstanding, the history and the dead letters. What runs now is cancelled within half a lease,
         and its outcome is refused. Ids of what ended in the last 24 h still dedupe."""
         shard = self.shards.of(installation)
-        while await shard.run(scripts.CLEAR, installation):
+        while await shard.run(upkeep_scripts.CLEAR, installation):
             pass
 
 

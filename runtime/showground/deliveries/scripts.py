@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from showground.redis.api import Script
 
-_PRELUDE = """
+PRELUDE = """
 local base = KEYS[1]
 local call = redis.call
 local now = tonumber(ARGV[1])
@@ -97,7 +97,7 @@ end
 """
 
 ENQUEUE = Script(
-    _PRELUDE
+    PRELUDE
     + """
 -- ARGV: now, publish, backlog bound, msgpack of { {installation, items}, ... }
 -- item: {id, due, group, overlap, delivery, outcome if skipped, redrive}
@@ -174,7 +174,7 @@ return table.concat(answers)
 )
 
 TURN = Script(
-    _PRELUDE
+    PRELUDE
     + """
 -- Take the outcomes of what ended, then claim what may run.
 -- ARGV: now, publish, lease, host, concurrency, want, dead letters kept, their age, msgpack of acks
@@ -316,7 +316,7 @@ return {int(now), first[2] or '-1', more, dropped, refused, claims}
 )
 
 RENEW = Script(
-    _PRELUDE
+    PRELUDE
     + """
 -- ARGV: now, publish, lease, msgpack of { {installation|id, fence}, ... }; returns positions of those that are lost
 local held = cmsgpack.unpack(ARGV[4])
@@ -337,7 +337,7 @@ return lost
 )
 
 WANT = Script(
-    _PRELUDE
+    PRELUDE
     + """
 -- ARGV: now, publish, msgpack of { installation|id, ... }; returns the outcome of each, or "" where it has not ended
 local names = cmsgpack.unpack(ARGV[3])
@@ -356,71 +356,5 @@ if #waiting > 0 then
   call('PEXPIRE', base .. ':wanted', 60000)
 end
 return answers
-"""
-)
-
-BURY = Script(
-    _PRELUDE
-    + """
--- Put deliveries straight among the dead letters, unless their ids were seen before.
--- ARGV: now, publish, dead letters kept, their age, msgpack of { {installation, id, outcome, letter}, ... }
--- returns letters dropped
-local dropped = 0
-for _, entry in ipairs(cmsgpack.unpack(ARGV[5])) do
-  if call('SET', base .. ':d:' .. entry[1] .. '|' .. entry[2], '1' .. entry[3], 'NX', 'PX', 86400000) then
-    dropped = dropped + bury(entry[1], entry[2], entry[4], tonumber(ARGV[3]), tonumber(ARGV[4]))
-  end
-end
-return dropped
-"""
-)
-
-PURGE = Script(
-    _PRELUDE
-    + """
--- ARGV: now, publish, installation, msgpack of ids; returns how many dead letters there were
-local n = 0
-for _, id in ipairs(cmsgpack.unpack(ARGV[4])) do
-  n = n + call('HDEL', base .. ':dead:' .. ARGV[3], id)
-  call('ZREM', base .. ':deadz:' .. ARGV[3], id)
-end
-return n
-"""
-)
-
-CLEAR = Script(
-    _PRELUDE
-    + """
--- ARGV: now, publish, installation; forgets up to 1000 outstanding ones; returns how many are left
-local installation = ARGV[3]
-local out = base .. ':out:' .. installation
-local ids = call('HSCAN', out, 0, 'COUNT', 1000)[2]
-local names, stored, fields = {}, {}, {}
-for i = 1, math.min(#ids, 2000), 2 do
-  local n = #names + 1
-  fields[n] = ids[i]
-  names[n] = installation .. '|' .. ids[i]
-  stored[n] = base .. ':d:' .. names[n]
-end
-if #names > 0 then
-  each('HDEL', base .. ':running', names)
-  each('ZREM', base .. ':leases', names)
-  each('ZREM', base .. ':due', names)
-  each('HDEL', out, fields)
-  for i = 1, #stored, 1000 do call('DEL', unpack(stored, i, math.min(i + 999, #stored))) end
-end
-local left = call('HLEN', out)
-if left > 0 then return left end
-call('DEL', base .. ':ready:' .. installation, base .. ':dead:' .. installation, base .. ':deadz:' .. installation)
-call('ZREM', base .. ':ring', installation)
-call('HDEL', base .. ':active', installation)
-for _, group in ipairs(call('HKEYS', base .. ':groups:' .. installation)) do
-  call('DEL', base .. ':queued:' .. installation .. '|' .. group)
-end
-for _, group in ipairs(call('SMEMBERS', base .. ':hi:' .. installation)) do
-  call('DEL', base .. ':h:' .. installation .. '|' .. group)
-end
-call('DEL', base .. ':groups:' .. installation, base .. ':hi:' .. installation)
-return 0
 """
 )
