@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
+from tests.runtime.apps.hosts import World
+from tests.runtime.apps.hosts import host as lone_host
 
+from showground.apps.records import Step
 from showground.capabilities import KEY_VALUE
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId, KeySpace
+from showground.redis.api import Redis
 from showground.testing.host import HostUnderTest, running_host
+from showground.testing.viewer import Viewer
 from showground.testing.waiting import eventually
 
 HERE = InstallationId("keeper:playground")
@@ -46,6 +52,13 @@ async def slow(event, context):
     for _ in range(200):
         await asyncio.sleep(0.02)
         await context.redis.incr("slow writes")
+"""
+POST = """
+from showground.blocks import blocks, text, vstack
+
+@Devvit.add_custom_post_type("Sign")
+async def sign(context):
+    return blocks(vstack(text(await context.redis.get("text") or "-")))
 """
 COMMANDS: tuple[tuple[str | int | bytes, ...], ...] = (
     ("SET", "text", "grüß"),
@@ -204,3 +217,59 @@ async def test_nobody_without_the_scope_admin_gets_or_gives_anything(host: HostU
         with pytest.raises(ShowgroundError) as refused:
             await host.call(method, path(what), headers=headers)
         assert refused.value.code == "forbidden"
+
+
+async def test_what_comes_in_the_middle_of_an_import_is_handled_after_it(host: HostUnderTest) -> None:
+    async with host.host.lifecycle.suspended("playground", "keeper"):
+        answer = await host.emit("PostCreate", {"post": {"id": "t3_9", "title": "x"}}, id="meanwhile", wait_s=0)
+        with pytest.raises(ShowgroundError) as refused:
+            await host.call("GET", path("export"))
+        assert refused.value.code == "not_ready"
+        with pytest.raises(ShowgroundError) as refused:
+            await host.host.lifecycle.uninstall("playground", "keeper")
+        assert refused.value.code == "conflict"
+    assert answer["events"][0]["deliveries"][0]["status"] not in ("dead", "failed")
+    done = await host.emit("PostCreate", {"post": {"id": "t3_9", "title": "x"}}, id="meanwhile", wait_s=20)
+    assert done["events"][0]["deliveries"][0]["status"] == "done"
+
+
+async def test_posts_show_what_was_imported(host: HostUnderTest, folder: Path) -> None:
+    manifest = {"name": "keeper", "version": "2.0.0", "jobs": [{"name": "tick", "cron": "0 3 * * *"}]}
+    (folder / "app.json").write_text(json.dumps(manifest))
+    (folder / "main.py").write_text(CODE + POST)
+    await host.install(folder)
+    before = await export(host)
+    async with Viewer(host.host.url, await host.submit_post("keeper")) as viewer:
+        await viewer.sees("grüß")
+        for record in before:
+            if record.get("key") == "text":
+                record["value"] = "ciao"
+        await load(host, before)
+        await viewer.sees("ciao")
+
+
+async def test_another_host_lets_an_app_run_again_whose_import_was_cut_off(redis: Redis, keys: KeySpace) -> None:
+    world = World()
+    world.upload("1.0.0")
+    async with lone_host(redis, keys, world, lease_s=0.3) as one, lone_host(redis, keys, world, lease_s=0.3) as two:
+        made = await one.lifecycle.install("playground", "counter")
+        lease = await one.journal.acquire(made.id)
+        assert lease.record is not None
+        step = Step(kind="import", phase="suspended", installation=made, before=lease.record)
+        await one.journal.advance(lease, step, msgspec.structs.replace(lease.record, suspended=True))
+
+        async def suspended() -> bool:
+            await two.installations.refresh()
+            fault = two.installations.fault(made.id)
+            return fault is not None and fault.code == "not_ready"
+
+        await eventually(suspended)
+        assert await two.lifecycle.recover() == 0  # its host may still be at work
+        # ... and is not: nobody renews the lease
+
+        async def recovered() -> bool:
+            await two.lifecycle.recover()
+            return two.installations.fault(made.id) is None
+
+        await eventually(recovered)
+        assert two.installations.get(made.id) == made
