@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -17,30 +16,7 @@ from showground.testing.viewer import Viewer
 from showground.testing.waiting import eventually
 
 TALLY = Path(__file__).parent.parent / "runtime/views/tally"
-MAIN = dedent("""
-    from datetime import UTC, datetime, timedelta
-
-    from showground import Devvit
-
-    Devvit.configure(redis=True, realtime=True)
-
-    @Devvit.add_scheduler_job("tick")
-    async def tick(event, context):
-        await context.redis.incrby("ticks", 1)
-        await context.realtime.send("events", event["data"])
-
-    @Devvit.add_trigger("PostCreate")
-    async def count(event, context):
-        posts = await context.redis.incrby("posts", 1)
-        async with context.redis.watch("posts") as tx:
-            seen = await tx.get("posts")
-            tx.multi()
-            await tx.set("seen", seen)
-            done = await tx.exec()
-        soon = datetime.now(UTC) + timedelta(milliseconds=200)
-        await context.scheduler.run_job(name="tick", run_at=soon, data={"posts": posts})
-        return {"posts": posts, "done": done}
-""")
+COUNTER = Path(__file__).parent / "counter"
 
 
 @pytest.fixture
@@ -56,14 +32,8 @@ def shaken(redis_cluster: RunningCluster) -> Iterator[RunningCluster]:
 
 @pytest.fixture
 async def host(tmp_path: Path, shaken: RunningCluster, redis_url: str, keys: KeySpace) -> AsyncIterator[HostUnderTest]:
-    folder = tmp_path / "counter"
-    folder.mkdir()
-    (folder / "main.py").write_text(MAIN)
-    (folder / "app.json").write_text(
-        '{"name": "counter", "version": "1.0.0", "permissions": {"redis": true, "realtime": true}}'
-    )
     async with running_host(tmp_path / "data", redis_url, keys.prefix, redis={"deadline_s": 1.0}) as host:
-        await host.install(folder)
+        await host.install(COUNTER)
         await host.install(TALLY)
         yield host
 
