@@ -124,7 +124,9 @@ async def test_no_secret_is_ever_said(
 
         await eventually(logged)
         one = "/api/v1/communities/playground/apps/leaky"
-        paths = "/metrics /readyz /api/v1/openapi.json /api/v1/apps /api/v1/apps/leaky /api/v1/tokens / /c/playground /demo"
+        paths = (
+            "/metrics /readyz /api/v1/openapi.json /api/v1/apps /api/v1/apps/leaky /api/v1/tokens / /c/playground /demo"
+        )
         for path in (*paths.split(), f"{one}/logs", f"{one}/dead-letters", f"{one}/export", "/sign-in"):
             await note("GET", path, headers=admin)
     said.append("".join(capfd.readouterr()))

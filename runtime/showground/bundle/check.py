@@ -110,7 +110,10 @@ def _zone_problem(where: str, zone: str) -> Iterator[Problem]:
 def _code(sources: list[tuple[str, ast.Module]], manifest: Manifest | None) -> list[Problem]:
     use = _Use()
     for name, tree in sources:
-        _Reader(name, use).visit(tree)
+        try:
+            _Reader(name, use).visit(tree)
+        except RecursionError:
+            use.problems.append(Problem(name, "it is nested too deeply to be read", "Split its longest expression."))
     found = list(use.problems)
     if not use.opaque:
         for capability, (where, what) in use.capabilities.items():
