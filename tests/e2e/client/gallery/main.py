@@ -413,6 +413,10 @@ def pages(context: Context) -> Element:
     )
 
 
+def who(context: Context) -> Element:
+    return blocks(vstack(text(f"you are {context.username or 'a stranger'}")))
+
+
 def broken(context: Context) -> Element:
     raise ValueError("this page is broken on purpose")
 
@@ -467,5 +471,5 @@ def hostile(context: Context) -> Element:
 
 PAGES = {
     "stacks": stacks, "text": texts, "buttons": buttons, "pictures": pictures, "colors": colors, "live": live, "pages": pages,
-    "surroundings": surroundings, "broken": broken, "hostile": hostile,
+    "surroundings": surroundings, "broken": broken, "who": who, "hostile": hostile,
 }  # fmt: skip
