@@ -55,8 +55,6 @@ class StaticFiles:
             "Cross-Origin-Resource-Policy": "cross-origin",
             # module scripts are always fetched by CORS (WHATWG HTML section 8.1.4.2), and embed.js is one
             "Access-Control-Allow-Origin": "*",
-            # module scripts of other sites' pages are always fetched with CORS, and everybody may read these files
-            "Access-Control-Allow-Origin": "*",
         }
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers=headers)
