@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -76,16 +75,13 @@ def export(session: Session, community: str, app: str) -> None:
 
 
 @kv.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8"), default="-")
+@click.argument("file", type=click.File("rb"), default="-")
 @_of_installation
 @click.pass_obj
 def load(session: Session, community: str, app: str, file: Any) -> None:
     """Read records of an export from FILE (standard input by default); keys that exist are replaced."""
-    count = 0
-    for line in file:
-        if line.strip():
-            count += session.post(_path(community, app, "import"), json.loads(line))["imported"]
-    session.show({"imported": count}, f"{count} keys")
+    answer = session.post(_path(community, app, "import"), file, media_type="application/x-ndjson")
+    session.show(answer, f"{answer['imported']} keys")
 
 
 def _text(reply: Any, depth: int = 0) -> str:

@@ -39,7 +39,7 @@ def emit(session: Session, type: str, community: str, data: str, event_id: str |
         "subject": community,
         "data": _payload(data),
     }
-    answer = session.post("/api/v1/events", event, wait=wait or None)
+    answer = session.post("/api/v1/events", event, media_type="application/cloudevents+json", wait=wait or None)
     deliveries = answer["events"][0]["deliveries"]
     session.show(answer, "\n".join(map(_line, deliveries)) or f"nothing in {community} listens to {type}")
     return 1 if any(delivery["status"] in ("failed", "dead") for delivery in deliveries) else 0
