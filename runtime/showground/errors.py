@@ -56,7 +56,9 @@ ERRORS: Mapping[str, ErrorKind] = {
     "worker_died": ErrorKind(502, "user", True, "The app's worker process ended while it handled the call."),
     "protocol_error": ErrorKind(502, "user", True, "The app's worker broke the worker protocol and was ended."),
     # what the host or its surroundings did
-    "not_ready": ErrorKind(503, "system", True, "The host is starting, draining or lacks something that it needs."),
+    "not_ready": ErrorKind(
+        503, "system", True, "The host is starting, draining or lacks something that it needs, or an import goes on."
+    ),
     "overloaded": ErrorKind(
         503, "system", True, "A queue of the host is full; the call was refused before anything was done."
     ),
