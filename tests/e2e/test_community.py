@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from playwright.async_api import Page, expect
+from tests.e2e.examples import APPS, sign_in
 
 from showground.testing.browser import OpenPage
 from showground.testing.host import HostUnderTest
-from tests.e2e.examples import APPS, sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +32,7 @@ async def test_members_write_posts_comments_and_replies(demo: HostUnderTest, ope
     await linus.get_by_role("button", name="Comment", exact=True).click()
     await expect(linus.get_by_text("I think <b>so</b>.")).to_be_visible()
     await grace.reload()
-    await grace.get_by_text("Reply").click()
+    await grace.locator("details.reply summary").click()
     await grace.get_by_label("Your reply").fill("So do I.")
     await grace.get_by_role("button", name="Reply").click()
     await expect(grace.get_by_role("heading", name="2 comments")).to_be_visible()
@@ -97,7 +97,7 @@ async def test_the_demo_shows_one_post_to_four_at_once(demo: HostUnderTest, open
     await page.goto(f"{demo.host.url}/demo?post={post}")
     frames = [page.frame_locator("iframe").nth(number) for number in range(4)]
     for frame in frames:
-        await expect(frame.get_by_text("Live")).to_be_visible()
+        await expect(frame.get_by_text("Live", exact=True)).to_be_visible()
     await frames[3].get_by_role("button", name="Paint in red").click()
     await frames[3].get_by_role("button", name="Row 5, column 5: white").click()
     for frame in frames:
