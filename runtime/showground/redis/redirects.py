@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from showground.errors import ShowgroundError
 from showground.redis.api import Arg, CommandRefused, Reply
 from showground.redis.connection import checked
-from showground.redis.routing import command_slot
+from showground.redis.routing import SCRIPTED, command_name, command_slot
 from showground.redis.slots import Redirection
 from showground.redis.topology import Node, Topology
 
@@ -25,6 +25,9 @@ class Routed:
 
     A command is sent again only when a node said that it did not execute it, or when it was never sent. Commands of one slot
     that are redirected together keep their order; so do all of one key.
+
+    An ASK is followed for what works on its keys alone. Scripts wait instead until their slot has moved: the node that imports
+    it would run them although it lacks some of the keys still, those most of all that a script derives from others.
     """
 
     def __init__(self, topology: Topology, commands: Sequence[Sequence[Arg]], deadline_s: float) -> None:
@@ -35,6 +38,8 @@ class Routed:
         self._slots = [command_slot(command) for command in commands]
         self._asking: dict[int, Node] = {}
         """Commands that one node asks to put to another, this once."""
+        self._late: set[int] = set()
+        """Commands that must wait a moment before they are sent again."""
         self.replies: list[Reply] = [None] * len(commands)
 
     async def all(self) -> list[Reply]:
@@ -46,13 +51,11 @@ class Routed:
             left = self._expires - self._loop.time()
             if left <= 0:
                 self._give_up(todo)
-            if rounds >= _PATIENCE or any(self._is_later(at) for at in todo):
+            if rounds >= _PATIENCE or self._late:
                 pause = random.uniform(_PAUSE_S / 2, _PAUSE_S) * min(rounds, 5)  # noqa: S311  # jitter, not a secret
                 await asyncio.sleep(min(pause, left))
+            self._late.clear()
         return self.replies
-
-    def _is_later(self, at: int) -> bool:
-        return isinstance(self.replies[at], CommandRefused) and str(self.replies[at]).startswith(LATER)
 
     def _give_up(self, todo: Sequence[int]) -> None:
         reply = self.replies[todo[0]]
@@ -122,12 +125,16 @@ class Routed:
 
     def _redirected(self, at: int, text: str, node: Node) -> bool:
         if text.startswith(LATER):
+            self._late.add(at)
             self._topology.suspect()
             return True
         redirection = Redirection.read(text, node.address)
         if redirection is None:
             return False
-        if redirection.is_ask:
+        if redirection.is_ask and command_name(self._commands[at]) in SCRIPTED:
+            self._late.add(at)
+            self._topology.suspect()
+        elif redirection.is_ask:
             self._asking[at] = self._topology.node(redirection.address)
         else:
             self._topology.moved(redirection)

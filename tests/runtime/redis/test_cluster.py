@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ResponseError
 
 from showground.errors import ShowgroundError
 from showground.keys import KeySpace, installation_id
@@ -91,51 +93,111 @@ async def test_a_pipeline_over_all_nodes_keeps_the_order_of_its_replies(redis: R
     assert replies[2::3] == [str(n).encode() for n in range(300)]
 
 
-async def test_a_slot_moves_under_load_without_a_lost_or_doubled_write(
+class Load:
+    """Appends to lists of one slot, half of them by scripts that publish too; each append is checked by its reply."""
+
+    def __init__(self, redis: Redis, keys: KeySpace) -> None:
+        self.redis = redis
+        self.slot = key_slot(keys.of(HERE, ""))
+        self.lists = [keys.of(HERE, "list", str(n)) for n in range(8)]
+        self.live = keys.of(HERE, "live")
+        self.written = [0] * len(self.lists)
+        self.resets: list[str] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write until the context ends; then everything written must be there, once and in order."""
+        stop = asyncio.Event()
+        heard: list[bytes] = []
+        async with self.redis.subscriber(lambda name, data: heard.append(data), self.resets.extend) as subscriber:
+            await subscriber.subscribe(self.live)
+            async with asyncio.TaskGroup() as group:
+                for at in range(len(self.lists)):
+                    group.create_task(self._write(at, stop))
+                yield
+                stop.set()
+        assert len(heard) == len(set(heard)), "no message came twice"
+        for at, name in enumerate(self.lists):
+            found = await self.redis.call("LRANGE", name, 0, -1)
+            assert found == [f"{at}:{n}".encode() for n in range(self.written[at])]
+        assert {key.decode() async for key in self.redis.scan(self.lists[0][:-1] + "*")} == set(self.lists)
+        await self.redis.call("UNLINK", *self.lists)
+
+    async def _write(self, at: int, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            text = f"{at}:{self.written[at]}"
+            if at % 2:
+                command = self.redis.publish_command
+                length = await self.redis.run(APPEND, [self.lists[at], self.live], [text, command])
+            else:
+                length, shown = await self.redis.pipeline(
+                    [("RPUSH", self.lists[at], text), ("LINDEX", self.lists[at], -1)]
+                )
+                assert shown == text.encode()
+            assert length == self.written[at] + 1, "each append is done once"
+            self.written[at] += 1
+
+    async def goes_on(self, scripts: bool = True) -> None:
+        before = list(self.written)
+        step = 1 if scripts else 2
+        await eventually(lambda: all(self.written[at] > before[at] + 5 for at in range(0, len(before), step)))
+
+
+async def test_a_slot_moves_key_by_key_under_load_without_a_lost_or_doubled_write(
     redis: Redis, keys: KeySpace, shaken: RunningCluster
 ) -> None:
-    slot = key_slot(keys.of(HERE, "x"))
-    lists = [keys.of(HERE, "list", str(n)) for n in range(8)]
-    live = keys.of(HERE, "live")
-    heard: set[bytes] = set()
-    resets: list[str] = []
-    written = [0] * len(lists)
-    stop = asyncio.Event()
-
-    async def write(at: int) -> None:
-        while not stop.is_set():
-            n = written[at]
-            if n % 2:
-                length = await redis.run(APPEND, [lists[at], live], [f"{at}:{n}", redis.publish_command])
-            else:
-                length, shown = await redis.pipeline([("RPUSH", lists[at], f"{at}:{n}"), ("LINDEX", lists[at], -1)])
-                assert shown == f"{at}:{n}".encode()
-            assert length == n + 1, "each append is done once, and read after it was written"
-            written[at] += 1
-
-    async with (
-        redis.subscriber(lambda name, data: heard.add(data), resets.extend) as subscriber,
-        asyncio.TaskGroup() as g,
-    ):
-        await subscriber.subscribe(live)
-        for at in range(len(lists)):
-            g.create_task(write(at))
+    load = Load(redis, keys)
+    async with load.running():
         for _ in range(2):  # there and on to another
-            before = list(written)
-            source, target = await asyncio.to_thread(begin_move, shaken, slot)
-            await eventually(lambda b=before: all(now > then + 5 for now, then in zip(written, b, strict=True)))  # type: ignore[misc]
-            while await asyncio.to_thread(source.do, "CLUSTER", "COUNTKEYSINSLOT", slot):
-                await asyncio.to_thread(move_keys, shaken, slot, source, target, 3)
-            await asyncio.to_thread(end_move, slot, source, target)
-            before = list(written)
-            await eventually(lambda b=before: all(now > then + 5 for now, then in zip(written, b, strict=True)))  # type: ignore[misc]
-        await eventually(lambda: live in resets)
-        stop.set()
-    for at, name in enumerate(lists):
-        found = await redis.call("LRANGE", name, 0, -1)
-        assert found == [f"{at}:{n}".encode() for n in range(written[at])]
-    assert {key.decode() async for key in redis.scan(keys.of(HERE, "list", "*"))} == set(lists)
-    await redis.call("UNLINK", *lists)
+            await load.goes_on()
+            source, target = await asyncio.to_thread(begin_move, shaken, load.slot)
+            await load.goes_on(scripts=False)  # scripts wait until their keys are together again
+            while await asyncio.to_thread(source.do, "CLUSTER", "COUNTKEYSINSLOT", load.slot):
+                await asyncio.to_thread(move_keys, shaken, load.slot, source, target, 3)
+            await load.goes_on(scripts=False)
+            await asyncio.to_thread(end_move, load.slot, source, target)
+            await load.goes_on()
+        await eventually(lambda: load.live in load.resets)
+
+
+async def test_a_script_is_not_run_where_only_some_of_its_keys_are(
+    redis: Redis, hasty: Redis, keys: KeySpace, shaken: RunningCluster
+) -> None:
+    """It derives keys from one that does not exist, as those of the deliveries do."""
+    derived = Script("return redis.call('INCR', KEYS[1] .. ':n')")
+    base = keys.of(HERE, "base")
+    assert await redis.run(derived, [base]) == 1
+    slot = key_slot(base)
+    source, target = begin_move(shaken, slot)
+    with pytest.raises(ShowgroundError) as caught:
+        await hasty.run(derived, [base])
+    assert caught.value.code == "store_unavailable"
+    waiting = asyncio.get_running_loop().create_task(redis.run(derived, [base]))
+    move_keys(shaken, slot, source, target)
+    end_move(slot, source, target)
+    assert await waiting == 2
+    await redis.call("UNLINK", base + ":n")
+
+
+async def test_a_slot_moves_at_once_under_load_and_nothing_waits_for_long(
+    redis: Redis, keys: KeySpace, shaken: RunningCluster
+) -> None:
+    """Atomic slot migration, as Valkey 9 has it (https://valkey.io/topics/atomic-slot-migration/)."""
+    source = shaken.owner(Load(redis, keys).slot)
+    target = next(node for node in shaken.primaries() if node is not source)
+    load = Load(redis, keys)
+    try:
+        source.do("CLUSTER", "GETSLOTMIGRATIONS")
+    except ResponseError:
+        pytest.skip("this server moves slots key by key only")
+    async with load.running():
+        await load.goes_on()
+        await asyncio.to_thread(
+            source.do, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", load.slot, load.slot, "NODE", target.id
+        )
+        await eventually(lambda: asyncio.to_thread(lambda: shaken.owner(load.slot) is target))
+        await load.goes_on()
+        await eventually(lambda: load.live in load.resets)
 
 
 async def test_a_scan_finds_the_keys_of_a_slot_that_is_between_two_nodes(

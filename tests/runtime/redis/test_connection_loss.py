@@ -6,16 +6,19 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from chaos.proxy import Proxy
 from showground.errors import ShowgroundError
 from showground.redis.address import parse_url
 from showground.redis.api import Redis
 from showground.redis.deployment import open_redis
 from showground.redis.embedded import EmbeddedRedis
 from showground.redis.pubsub import PubSub
+from showground.redis.transactions import MAX_LENT
 from showground.redis.wire import Wire, open_wire
 from showground.tasks import Tasks
 from showground.testing.waiting import eventually
@@ -135,3 +138,36 @@ async def test_an_address_where_nobody_listens_is_named(tmp_path: Path) -> None:
         async with open_redis(f"unix://{tmp_path}/nowhere.sock", tmp_path, deadline_s=1):
             pass
     assert caught.value.code == "store_unavailable"
+
+
+async def test_a_line_that_died_without_a_word_is_noticed_and_left(embedded: EmbeddedRedis) -> None:
+    resets: list[str] = []
+    async with Proxy(embedded.server.socket) as proxy:
+        url = f"redis://:{embedded.server.password}@127.0.0.1:{proxy.port}"
+        async with (
+            open_redis(url, Path(), deadline_s=0.3) as redis,
+            redis.subscriber(lambda name, data: None, resets.extend) as subscriber,
+        ):
+            await subscriber.subscribe("news")
+            proxy.delay_s = 3600.0  # what is under way arrives no more, and nobody is told
+            for _ in range(4):  # long enough for the subscriber to ask for a sign of life, too
+                with pytest.raises(ShowgroundError) as caught:
+                    await redis.call("ECHO", "lost")
+                assert caught.value.code == "store_unavailable"
+            proxy.delay_s = 0.0  # on new lines: the old ones stay dead
+            await eventually(lambda: resets == ["news"])
+            assert await redis.call("ECHO", "there") == b"there"
+
+
+async def test_transactions_beyond_the_pool_wait_and_are_then_refused(hasty: Redis) -> None:
+    async with AsyncExitStack() as stack:
+        for n in range(MAX_LENT):
+            transaction = await stack.enter_async_context(hasty.transaction("k"))
+            assert await transaction.call("WATCH", f"k{n}") == b"OK"
+        with pytest.raises(ShowgroundError) as caught:
+            async with hasty.transaction("k"):
+                pass
+        assert caught.value.code == "overloaded"
+        assert await hasty.call("ECHO", "shared") == b"shared", "who needs no connection of its own is not held up"
+    async with hasty.transaction("k") as transaction:
+        assert await transaction.call("GET", "k") is None

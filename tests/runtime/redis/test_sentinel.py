@@ -110,7 +110,7 @@ async def test_a_planned_handover_is_followed_before_the_old_primary_is_demoted(
     after = led.clients[led.leader()]
 
     async def follows() -> bool:
-        await hasty.call("SET", "k", "w", "EX", 60)
+        await until_it_works(hasty, "SET", "k", "w", "EX", "60")
         return bool(after.get("k") == b"w")
 
     await eventually(follows, 3.0)
