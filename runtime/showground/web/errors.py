@@ -84,6 +84,9 @@ def failure(request: web.Request, error: Exception) -> web.StreamResponse:
         case UnicodeError():
             # aiohttp keeps bytes that are no UTF-8 as surrogates, which nothing can encode
             return _answer(request, ShowgroundError("bad_request", "the request is not UTF-8", request.method))
+        case ConnectionError() if request.transport is None or request.transport.is_closing():
+            # The client has gone; nobody is left to answer, and nothing is wrong here.
+            return error_response(ShowgroundError("not_ready", "the client has gone", request.path))
         case TimeoutError():
             return error_response(
                 ShowgroundError("not_ready", "the host did not answer in time", request.path, retry_after=1)

@@ -56,15 +56,16 @@ class SocketConnection:
 
     @property
     def is_slow(self) -> bool:
-        return self._transport.get_write_buffer_size() > SLOW_BYTES
+        return not self._transport.is_closing() and self._transport.get_write_buffer_size() > SLOW_BYTES
 
     def close(self, reason: str, retry_after: float | None) -> None:
         """Say goodbye and hang up once it is sent; whoever reads from the socket then finds it closed."""
         if not self._over:
             self.send(messages.bye(reason, retry_after))
             self._over = True
-            self._transport.write(NORMAL_CLOSURE)
-            self._transport.close()
+            if not self._transport.is_closing():  # uvloop's transports refuse to write once they are closed
+                self._transport.write(NORMAL_CLOSURE)
+                self._transport.close()
 
 
 class StreamConnection:
