@@ -93,7 +93,7 @@ class Room:
             # Channel messages never get here (feeds keep them in history); the browser sends again what it did.
             log.warning("%s: a view fell behind and has to reconnect", self.post.id)
             self._observe(HostEvent(name="view_fell_behind", at_ms=self._clock.now_ms()))
-            self._part(view, "too many events wait", 1.0)
+            self.part(view, "too many events wait", 1.0)
             return
         if not view.busy:
             self._ready.add(view)
@@ -144,11 +144,11 @@ class Room:
         try:
             answers = await self.calls.handle(views, bodies, full)
         except ShowgroundError as error:
-            return self._failed(views, events, error)
+            return await self._failed(views, events, error)
         except Exception as error:
             log.exception("%s: a fault of the host", self.post.id)
             fault = ShowgroundError("internal", f"a fault of the host: {type(error).__name__}", self.post.id)
-            return self._failed(views, events, fault)
+            return await self._failed(views, events, fault)
         lasting = any(event.lasting for event in events)
         ack = max((event.seq for event in events if event.seq is not None), default=None)
         kept: list[tuple[View, Answer, int]] = []
@@ -157,7 +157,7 @@ class Room:
             if view.gone:
                 continue
             if answer.failure is not None:
-                pause_s = max(pause_s, self._failed([view], events, answer.failure))
+                pause_s = max(pause_s, await self._failed([view], events, answer.failure))
                 continue
             base = view.reached.rev
             view.tries = 0
@@ -218,7 +218,7 @@ class Room:
                 self.queue(view, REFRESH)
                 return
 
-    def _failed(self, views: Sequence[View], events: Sequence[Event], error: ShowgroundError) -> float:
+    async def _failed(self, views: Sequence[View], events: Sequence[Event], error: ShowgroundError) -> float:
         """Nothing of it is in any state. What passes is tried again, after the pause that is returned; channel messages also when
         a worker died, because nobody sends them again. Viewers whose own events came to nothing are told."""
         log.warning("%s: %s", self.post.id, error)
@@ -231,28 +231,30 @@ class Room:
         elif passes and error.code in ("worker_died", "protocol_error"):
             again = [event for event in events if event.channel is not None]
         given_up = [event for event in events if event not in again]
+        ack = max((event.seq for event in given_up if event.seq is not None), default=None)
+        to_tell: list[View] = []
         for view in views:
             view.cached = False
             if view.gone:
                 continue
             if error.code == "not_found":
-                self._part(view, "the app is not installed any more", None)
+                self.part(view, "the app is not installed any more", None)
                 continue
             view.tries = tries if again else 0
             view.put_back(again)
-            self._give_up(view, given_up, error)
+            for channel in {e.channel for e in given_up if e.channel is not None and e.body["type"] == "message"}:
+                self._feeds.tell_gap(view, channel, None)
+            if ack is not None:
+                view.reached = msgspec.structs.replace(view.reached, ack=ack)
+                to_tell.append(view)
+        await self._save_all(to_tell)  # before its browser forgets them: who resumes the view must not wait for them
+        for view in to_tell:
+            if view.connection is not None and not view.gone:
+                view.connection.send(
+                    b'{"type":"update","rev":%d,"base":%d,"effects":%b,"ack":%d}'
+                    % (view.reached.rev, view.reached.rev, messages.error_effect(error.message), view.reached.ack)
+                )
         return _pause_s(tries, error) if again else 0.0
-
-    def _give_up(self, view: View, events: Sequence[Event], error: ShowgroundError) -> None:
-        for channel in {e.channel for e in events if e.channel is not None and e.body["type"] == "message"}:
-            self._feeds.tell_gap(view, channel, None)
-        ack = max((event.seq for event in events if event.seq is not None), default=None)
-        if ack is not None and view.connection is not None:
-            view.reached = msgspec.structs.replace(view.reached, ack=ack)
-            view.connection.send(
-                b'{"type":"update","rev":%d,"base":%d,"effects":%b,"ack":%d}'
-                % (view.reached.rev, view.reached.rev, messages.error_effect(error.message), ack)
-            )
 
     # --- snapshots ---
 
@@ -267,15 +269,15 @@ class Room:
             saved = await self._snapshots.save(view.snapshot(self.post.id, self.post.installation), view.fence)
         except ShowgroundError as error:
             log.warning("%s: a view could not be saved: %s", self.post.id, error)
-            self._part(view, "the store is away", error.retry_after or 2.0)
+            self.part(view, "the store is away", error.retry_after or 2.0)
             return
         view.unsaved -= unsaved
         if saved == "taken":
-            self._part(view, "continued elsewhere", None)
+            self.part(view, "continued elsewhere", None)
         elif saved == "gone":
-            self._part(view, "the view is not kept any more", 1.0)
+            self.part(view, "the view is not kept any more", 1.0)
 
-    def _part(self, view: View, reason: str, retry_after: float | None) -> None:
+    def part(self, view: View, reason: str, retry_after: float | None) -> None:
         """Let the browser come back and send again what was not acknowledged; the snapshot decides what is so."""
         self.leave(view)
         if view.connection is not None:

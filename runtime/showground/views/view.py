@@ -27,8 +27,11 @@ class Event:
 
     @property
     def lasting(self) -> bool:
-        """Whether it must be in the snapshot before anybody hears of it. What a channel brought is replayed from history."""
-        return self.channel is None
+        """Whether it must be in the snapshot before anybody hears of it.
+
+        A channel's messages need not: they are replayed from history. The point from which they are must, before the viewer is
+        told of being connected; otherwise a resume would not know that anything was missed."""
+        return self.channel is None or (self.body["type"] == "channel" and self.position is not None)
 
 
 class Connection(Protocol):

@@ -83,14 +83,16 @@ async def test_a_press_under_way_while_its_viewer_comes_back_leaves_no_trace_in_
         await one.sees("channel here")
         await two.sees("channel here")
         await one.press("Add slowly", wait=False)
+        await two.sees("shared 10000")
         await one.cut()
         one._unacknowledged.clear()  # this browser forgot it: whatever shows of it is the old call's
+        one._seq = 0
         await one.connect()
         await two.press("Add shared")
-        await one.sees("shared 1")
-        await one.sees("shared 1001")  # the old call has ended
+        await one.sees("shared 10001")
+        await one.sees("shared 11001")  # the old call has ended
         await one.press("Add own")
-        await one.sees("shared 1001")
+        await one.sees("shared 11001")
         assert "own 1" in one.text.splitlines()
 
 
@@ -110,7 +112,7 @@ async def test_messages_that_come_while_an_app_is_slow_wait_in_history(host: Hos
         await viewer.sees("channel here")
         await viewer.press("Add slowly", wait=False)
         await publish(host, 300)
-        await viewer.sees("shared 1300")
+        await viewer.sees("shared 11300")
 
 
 async def test_more_presses_than_may_wait_are_all_counted(host: HostUnderTest, post: str) -> None:
@@ -121,6 +123,31 @@ async def test_more_presses_than_may_wait_are_all_counted(host: HostUnderTest, p
             await viewer.press("Add own", wait=False)
         await viewer.sees("own 141")
         assert viewer.farewell is None
+
+
+async def test_a_press_that_never_came_is_not_covered_by_the_acknowledgement_of_a_later_one(
+    host: HostUnderTest, post: str
+) -> None:
+    async with Viewer(host.host.url, post) as viewer:
+        await viewer.press("Add own")
+        viewer._seq += 1
+        [action] = [node[1]["press"] for node in viewer.nodes() if node[1].get("text") == "Add own"]
+        viewer._unacknowledged[viewer._seq] = {"type": "press", "action": action}  # lost on its way
+        await viewer.press("Add own", wait=False)
+        await viewer.until(lambda: viewer.farewell, "a farewell")
+        await viewer.connect()
+        await viewer.sees("own 3")
+
+
+async def test_who_was_told_that_a_press_failed_goes_on_after_a_reconnect(host: HostUnderTest, post: str) -> None:
+    async with Viewer(host.host.url, post) as viewer:
+        await viewer.press("Add own")
+        await viewer.press("Crash")
+        await viewer.cut()
+        await viewer.connect()
+        assert (viewer.resumed, viewer.farewell) == (True, None)
+        await viewer.press("Add own")
+        await viewer.sees("own 2")
 
 
 async def publish(host: HostUnderTest, count: int) -> None:

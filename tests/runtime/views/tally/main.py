@@ -30,6 +30,7 @@ def tally(context: Context) -> Any:
         await channel.send({"by": 1})
 
     async def add_slowly() -> None:
+        await channel.send({"by": 10_000})
         await asyncio.sleep(0.5)
         await channel.send({"by": 1000})
         set_own(lambda now: now + 1)
