@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from chaos.cluster import Cluster, MissingRetryAfter
+from chaos.stream_viewer import StreamViewer
 from showground.testing.viewer import NotSeen, Viewer
 
 FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
@@ -185,10 +186,10 @@ class Listener(Source):
 class Member(Source):
     """A person with a live post open: presses, and goes to another host when theirs is gone."""
 
-    def __init__(self, *arguments: Any, community: str, post: str, pause_s: float = 0.3) -> None:
+    def __init__(self, *arguments: Any, community: str, post: str, streams: bool = False, pause_s: float = 0.3) -> None:
         super().__init__(*arguments)
         self.community = community
-        self.viewer = Viewer("", post)
+        self.viewer = StreamViewer("", post, self._any_url) if streams else Viewer("", post)
         self.pause_s = pause_s
         self.counted = 0
         """Presses that were acknowledged without an error."""
@@ -205,6 +206,10 @@ class Member(Source):
                 await asyncio.sleep(self.pause_s * self.rng.uniform(0.5, 1.5))
         except NotSeen as error:
             self.promises.breach(f"a viewer of {self.community} was stuck: {error}")
+
+    def _any_url(self) -> str | None:
+        host = self.cluster.any_live()
+        return None if host is None else host.url
 
     async def press(self) -> None:
         viewer = self.viewer

@@ -65,8 +65,9 @@ async def _run(
         ):
             senders.start(source, source.run)
         post = await invoke(cluster, community, "chaos.open", {})
-        for _ in range(VIEWERS):
-            member = Member(*common, random.Random(rng.random()), community=community, post=post)
+        for number in range(VIEWERS):
+            streams = number == 0
+            member = Member(*common, random.Random(rng.random()), community=community, post=post, streams=streams)
             members.append(member)
             senders.start(member, member.run)
         for _ in range(LISTENERS):
