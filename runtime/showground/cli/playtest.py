@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,8 @@ class Playtest:
                 raise ShowgroundError("bundle_invalid", "the bundle has faults", str(self._folder), details=problems)
             self._install()
         except ShowgroundError as error:
-            self.unsettled = error.kind.temporary or error.code == "conflict"
+            # What the bundle itself does to a worker, such as running into its deadline at import, would come again.
+            self.unsettled = (error.kind.temporary and error.kind.fault == "system") or error.code == "conflict"
             if str(error) == self._told and self.unsettled:
                 return
             self._told = str(error)
@@ -141,11 +142,8 @@ class Playtest:
         """Delete what nothing returns to, so that an afternoon of saves leaves two versions and not two hundred."""
         while len(self._made) > KEPT:
             old = self._made.pop(0)
-            try:
+            with suppress(ShowgroundError):  # it runs in another community, too, or the host is away: then it stays
                 self._session.delete(f"/api/v1/apps/{app}/versions/{old}")
-            except ShowgroundError as error:
-                if error.code not in ("not_found", "conflict"):
-                    raise  # conflict: it runs in another community, too
 
     def _follow(self, app: str) -> None:
         """Show the app's log from now on; a host that is away is waited for."""
