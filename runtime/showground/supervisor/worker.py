@@ -160,12 +160,13 @@ class ProcessWorker:
                 return
 
     def check(self, now: float) -> None:
-        """Enforce the deadlines; called every tick."""
-        late = [r for r in self._running.values() if now >= r.deadline or r.cancelled_at is not None]
+        """Enforce the deadlines; called every tick. A call that nobody waits for any more has until its own deadline: who leaves
+        must not be able to have the worker killed under those who stay."""
+        late = [r for r in self._running.values() if now >= r.deadline]
         for running in late:
             if running.cancelled_at is None:
                 self._cancel(running, now)
-            elif now >= running.cancelled_at + self._policy.grace_s:
+            elif now >= max(running.cancelled_at, running.deadline) + self._policy.grace_s:
                 self.kill("past its deadline")
                 return
 

@@ -30,6 +30,7 @@ HOSTILE = """
             case "spin":
                 while True: pass
             case "sleep": time.sleep(1000)
+            case "nap": time.sleep(0.8); return b"rested"
             case "stubborn":
                 while True:
                     try: await asyncio.sleep(1000)
@@ -92,6 +93,21 @@ async def test_a_worker_that_ends_or_breaks_the_protocol_is_named_once_and_repla
     assert reason in said.text
     assert said.installation == "app:town"
     assert await bench.invoke(bundle, "echo", b"after") == b"after"
+
+
+async def test_a_caller_who_leaves_costs_the_others_nothing(bench: Workbench) -> None:
+    """Whoever closes a page while the worker is busy must not have it killed under those who stay."""
+    bundle = bench.bundle(HOSTILE)
+    await bench.invoke(bundle, "echo")
+    staying = asyncio.ensure_future(bench.invoke(bundle, "nap"))
+    await asyncio.sleep(0.05)
+    leaving = [asyncio.ensure_future(bench.invoke(bundle, "echo")) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    for call in leaving:
+        call.cancel()
+    assert await staying == b"rested"
+    assert await bench.invoke(bundle, "echo", b"after") == b"after"
+    assert bench.supervisor.stats()[0].crashes == 0
 
 
 async def test_a_memory_hog_is_told_its_limit_and_ended(bench: Workbench) -> None:
