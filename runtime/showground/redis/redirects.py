@@ -15,6 +15,8 @@ from showground.redis.topology import Node, Topology
 
 LATER = ("TRYAGAIN", "CLUSTERDOWN")
 """Nothing was done, and in a moment it may be: keys are between two nodes, or a failover goes on."""
+ELSEWHERE = ("MOVED ", "ASK ", *LATER)
+"""What a node answers when it did not execute a command and another one, or it later, may."""
 _PAUSE_S = 0.02
 _PATIENCE = 3
 """Redirections of one command that are followed without a pause."""
