@@ -20,6 +20,9 @@ MEMBERS = ("Ada", "Grace", "Linus")
 BACK_MS = 20_000
 """How long a browser may take to come back: the client waits longer with every attempt that fails."""
 
+RETRY_S = 40.0
+"""How long a job may take whose worker was killed: its second try waits up to 5 s, the third up to 20 s."""
+
 Call = Callable[..., Awaitable[Any]]
 """`await call("GET", path)` with the host's root token."""
 
@@ -193,7 +196,7 @@ class ServerPush(Example):
             self.told = messages[-1]["data"]["message"] if messages else before
             return self.told != before
 
-        await eventually(has_spoken)
+        await eventually(has_spoken, RETRY_S)
 
     async def check(self, party: Party) -> None:
         for page in party.pages:
