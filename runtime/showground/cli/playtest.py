@@ -111,11 +111,11 @@ class Playtest:
         self._made.append(version)
         self._session.put(self._path(app), {"version": version})
         self._app, self._running, self._told = app, version, ""
+        self._drop_older(app)
         self._session.show(
             {"type": "installed", "app": app, "version": version, "community": self._community},
             f"{app} {version} runs in {self._community}",
         )
-        self._drop_older(app)
         if not self._following:
             self._following = True
             threading.Thread(target=self._follow, args=(app,), name="playtest: log", daemon=True).start()
