@@ -59,6 +59,10 @@ async def test_a_host_needs_no_more_than_the_documented_rights(
         assert (await host.call("GET", f"{app}/kv"))["bytes_used"] > 0
         await host.call("DELETE", "/api/v1/communities/playground/apps/counter")
     async with open_redis(limited_url, Path()) as redis:
+        name = keys.host("bundle", "copied")
+        await redis.call("SET", name, "x", "EX", 60)
+        dump = await redis.call("DUMP", name)
+        assert await redis.call("RESTORE", name, 60_000, dump, "REPLACE") == b"OK"
         with pytest.raises(Exception, match="NOPERM"):
             await redis.call("SET", "elsewhere", 1)
         with pytest.raises(Exception, match="NOPERM"):
