@@ -65,7 +65,10 @@ class Zygote:
         self._end_strays()
 
     def _order(self) -> bool:
-        packet, descriptors, _, _ = socket.recv_fds(self._control, spawning.PACKET_BYTES, 2)
+        try:
+            packet, descriptors, _, _ = socket.recv_fds(self._control, spawning.PACKET_BYTES, 2)
+        except ConnectionError:  # the host was killed with reports of ours unread
+            return False
         if not packet:
             return False
         order = spawning.decode_order(packet)
@@ -135,7 +138,8 @@ class Zygote:
         return ended
 
     def _report(self, report: spawning.Report) -> None:
-        self._control.send(spawning.encode(report))
+        with contextlib.suppress(ConnectionError):  # the host has gone: the next look at its orders ends us
+            self._control.send(spawning.encode(report))
 
 
 def end_group(pid: int) -> None:
