@@ -18,7 +18,8 @@ GUEST = "drifter"
 """The community in which the app is uninstalled now and then; nothing in it is counted."""
 RED_S = 3.0
 """How long after its limit `/readyz` may take to go red (its own poll included)."""
-GREEN_S = 15.0
+GREEN_S = 30.0
+"""A host that was frozen shortly before is red for the 10 s in which that counts as a blocked event loop."""
 
 
 class Faults:
