@@ -45,7 +45,8 @@ class Playground:
         self.work = work
         self.clock = PlaygroundClock(clock, work)
         """`await playground.clock.advance(minutes=1)` lets time pass, and whatever becomes due in it run."""
-        self._folder = folder
+        self.folder = folder
+        """The bundle that `install` takes when it is told none."""
         self._tickets = Tickets({"test": TICKET_KEY}, clock)
 
     @property
@@ -59,7 +60,7 @@ class Playground:
         Without *folder* it is the one that the test file stands in or below. *settings* are values of the app's own settings.
         Fails with every fault of the bundle at once, as `showground check` tells them; `AppFailed` when `AppInstall` failed.
         """
-        folder = folder or self._folder
+        folder = folder or self.folder
         assert folder is not None, f"there is no {FILE} beside this test or above it; name the bundle's folder"
         version = await self.host.host.bundles.put(folder)
         await self.host.host.lifecycle.install(COMMUNITY_NAME, version.app, version.version)
