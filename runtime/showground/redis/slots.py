@@ -6,6 +6,7 @@ https://valkey.io/topics/cluster-spec/ ("Key distribution model", "Hash tags").
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from showground.redis.address import Address
 from showground.redis.api import Reply
 
 SLOTS = 16384
+_LITERAL = re.compile(rb"(?:\\.|[^*?\[\\{])*\{(?:\\.|[^*?\[\\}])+\}", re.DOTALL)
+"""The part of a glob up to the end of its hash tag, when that holds no wildcard."""
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 def hash_tag(key: bytes) -> bytes:
@@ -41,13 +45,10 @@ def by_slot(names: Iterable[str]) -> list[list[str]]:
 def pattern_slot(pattern: bytes | str) -> int | None:
     """The only slot in which keys that match a glob can be; None when they can be in many."""
     raw = pattern.encode() if isinstance(pattern, str) else pattern
-    start = raw.find(b"{")
-    if start < 0 or any(special in raw[:start] for special in (b"*", b"?", b"[")):
+    literal = _LITERAL.match(raw)
+    if literal is None:
         return None
-    tag, closed, _ = raw[start + 1 :].partition(b"}")
-    if not closed or not tag or any(special in tag for special in (b"*", b"?", b"[", b"\\")):
-        return None
-    return key_slot(b"{" + tag + b"}")
+    return key_slot(_ESCAPED.sub(rb"\1", literal[0]))
 
 
 @dataclass(frozen=True, slots=True)

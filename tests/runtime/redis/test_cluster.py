@@ -66,6 +66,7 @@ def test_a_hash_tag_decides_the_slot() -> None:
     assert key_slot("sg:{app:town}:kv:a") == key_slot("{app:town}") == key_slot(b"app:town")
     assert key_slot("{}x") != key_slot("{}y"), "an empty tag is none"
     assert pattern_slot("sg:{app:town}:*") == key_slot("{app:town}")
+    assert pattern_slot(r"sg:{app:\*}:kv:*") == key_slot("sg:{app:*}:kv:x")
     assert [pattern_slot(p) for p in ("sg:*", "s*:{a}:x", "sg:{a*}:x", "sg:{a")] == [None] * 4
 
 
