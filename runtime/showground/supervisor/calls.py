@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from showground.errors import ShowgroundError
 from showground.model import Invocation, Registration
 from showground.supervisor.broker import Session
 from showground.worker.spawning import Level
@@ -15,6 +16,27 @@ CLOSED = "the host is stopping"
 NOT_STARTED = "it was not started"
 EXPECTED = frozenset({NOT_STARTED, CLOSED, "its start was given up", "it did not load"})
 """Ends that are no fault of the app, or that were told already."""
+
+
+STRAYS, STRAYS_S = 200, 10.0
+"""Capability calls in so many seconds for invocations that do not run in a worker. A handler that leaves work behind makes a few;
+one that guesses the ids of others makes many."""
+
+
+class Strays:
+    """Counts them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._since = 0.0
+
+    def count(self, now: float) -> None:
+        """One more. Raises `protocol_error` when they are too many."""
+        if now - self._since > STRAYS_S:
+            self._count, self._since = 0, now
+        self._count += 1
+        if self._count > STRAYS:
+            raise ShowgroundError("protocol_error", "it calls for invocations that are not its own")
 
 
 class Running:

@@ -15,7 +15,7 @@ from showground.keys import InstallationId
 from showground.model import AppVersion, Registration
 from showground.supervisor import exits
 from showground.supervisor.broker import Broker, Session
-from showground.supervisor.calls import EXPECTED, NOT_STARTED, OnEnd, OnFree, OnRetire, Running
+from showground.supervisor.calls import EXPECTED, NOT_STARTED, OnEnd, OnFree, OnRetire, Running, Strays
 from showground.supervisor.logs import AppLog, OnLog, OutputPipe
 from showground.supervisor.policy import Policy
 from showground.supervisor.zygote import Zygote
@@ -23,9 +23,6 @@ from showground.tasks import Tasks
 from showground.worker import frames, spawning
 from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
 
-STRAYS, STRAYS_S = 200, 10.0
-"""Capability calls in so many seconds for invocations that do not run here. A handler that leaves work behind makes a few;
-one that guesses the ids of others makes many."""
 LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 
 
@@ -64,8 +61,7 @@ class ProcessWorker:
         self._running: dict[int, Running] = {}
         self._by_invocation: dict[str, Running] = {}
         self._last = 0
-        self._strays = 0
-        self._strays_since = 0.0
+        self._strays = Strays()
         self._number: int | None = None
         self._doom: str | None = None
         self._cut_off = False
@@ -254,7 +250,7 @@ class ProcessWorker:
             raise ShowgroundError("protocol_error", "a capability call of the wrong shape")
         running = self._by_invocation.get(invocation_id)
         if running is None or running.invocation is None:
-            self._count_stray()
+            self._strays.count(self._clock.monotonic())
             gone = ShowgroundError(
                 "not_found",
                 "the invocation is not running (any more) in this worker",
@@ -272,14 +268,6 @@ class ProcessWorker:
         running.calls[number] = self._tasks.start(
             "capability", self._serve(running, running.session, number, member, name, args)
         )
-
-    def _count_stray(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._strays_since > STRAYS_S:
-            self._strays, self._strays_since = 0, now
-        self._strays += 1
-        if self._strays > STRAYS:
-            raise ShowgroundError("protocol_error", "it calls for invocations that are not its own")
 
     async def _serve(
         self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]
