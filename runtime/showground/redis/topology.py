@@ -132,6 +132,7 @@ class Topology:
 
     async def _keep(self) -> None:
         failures = 0
+        unreadable = False
         while True:
             in_order = None not in self._owners and all(node.connection.up for node in self._nodes.values())
             pause = min(FIRST_PAUSE_S * 2 ** min(failures, 10), LONGEST_PAUSE_S)
@@ -144,9 +145,12 @@ class Topology:
             try:
                 await self._refresh()
             except ShowgroundError as error:
-                log.warning("the cluster's map cannot be read: %s", error.message)
+                if not unreadable:
+                    log.warning("the cluster's map cannot be read: %s", error.message)
+                unreadable = True
                 failures += 1
             else:
+                unreadable = False
                 failures = 0 if in_order else failures + 1
             await asyncio.sleep(LEAST_S)
 
