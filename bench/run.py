@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -127,6 +128,8 @@ def main() -> int:
     unknown = set(options.names) - set(known)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    # told to end, it leaves by way of its context managers, and so takes along what it started
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     work.set_up()
     told = machine()
     print(json.dumps(told, indent=1))
