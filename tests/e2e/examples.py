@@ -38,7 +38,7 @@ class Party:
     async def are_live(self) -> None:
         for page in self.pages:
             await expect(page.locator(".sg-status")).to_be_empty(timeout=BACK_MS)
-            await expect(page.locator(".sg-stage")).not_to_contain_text("Connecting", timeout=BACK_MS)
+            await expect(stage(page)).not_to_contain_text("Connecting", timeout=BACK_MS)
 
     async def come_back(self) -> None:
         """Tell the browsers that the network is there again, as the system does, and wait until the post is live."""
@@ -70,6 +70,11 @@ async def sign_in(page: Page, url: str, name: str, back: str) -> None:
     await page.goto(f"{url}/sign-in?back={back}")
     await page.get_by_role("button", name=name, exact=True).click()
     await page.wait_for_url(url + back)
+
+
+def stage(page: Page) -> Locator:
+    """The post itself, without what is said to screen readers beside it."""
+    return page.locator(".sg-stage")
 
 
 class Example:
@@ -116,7 +121,7 @@ class ProgressBar(Example):
 
     async def check(self, party: Party) -> None:
         for page in party.pages:
-            await expect(page.get_by_text(f"{10 * party.step} %", exact=True)).to_be_visible(timeout=BACK_MS)
+            await expect(stage(page).get_by_text(f"{10 * party.step} %", exact=True)).to_be_visible(timeout=BACK_MS)
 
 
 class EmojiChat(Example):
@@ -131,9 +136,9 @@ class EmojiChat(Example):
     async def check(self, party: Party) -> None:
         for number, page in enumerate(party.pages):
             speaker = "You" if number == self.actor else MEMBERS[self.actor]
-            words = page.get_by_text(f"{speaker}: {self.emoji}", exact=True)
+            words = stage(page).get_by_text(f"{speaker}: {self.emoji}", exact=True)
             await expect(words.last).to_be_visible(timeout=BACK_MS)
-            await expect(page.get_by_text("Here: 3")).to_be_visible(timeout=BACK_MS)
+            await expect(stage(page).get_by_text("Here: 3")).to_be_visible(timeout=BACK_MS)
 
 
 class SnooClub(Example):
@@ -162,14 +167,14 @@ class SnooClub(Example):
 
     async def places(self, page: Page) -> dict[str, tuple[int, int]]:
         """Where each member stands, in pixels from the corner of the post."""
-        stage = await page.locator(".sg-stage").bounding_box()
-        assert stage is not None
+        post = await stage(page).bounding_box()
+        assert post is not None
         places = {}
         for name in MEMBERS:
-            tag = page.locator(".sg-stage").get_by_text(name, exact=True)
+            tag = stage(page).get_by_text(name, exact=True)
             box = await tag.bounding_box() if await tag.count() == 1 else None
             if box is not None:
-                places[name] = (round(box["x"] - stage["x"]), round(box["y"] - stage["y"]))
+                places[name] = (round(box["x"] - post["x"]), round(box["y"] - post["y"]))
         return places
 
 
@@ -200,7 +205,7 @@ class ServerPush(Example):
 
     async def check(self, party: Party) -> None:
         for page in party.pages:
-            shown = page.locator(".sg-stage").get_by_text(re.compile(r"^\d{4}-.* UTC$"))
+            shown = stage(page).get_by_text(re.compile(r"^\d{4}-.* UTC$"))
 
             async def is_told(shown: Locator = shown) -> bool:
                 return str(await shown.text_content()) >= self.told  # later, when the minute's own run came after ours

@@ -97,7 +97,7 @@ async def test_the_demo_shows_one_post_to_four_at_once(demo: HostUnderTest, open
     await page.goto(f"{demo.host.url}/demo?post={post}")
     frames = [page.frame_locator("iframe").nth(number) for number in range(4)]
     for frame in frames:
-        await expect(frame.get_by_text("Live", exact=True)).to_be_visible()
+        await expect(frame.locator(".sg-stage").get_by_text("Live", exact=True)).to_be_visible()
     await frames[3].get_by_role("button", name="Paint in red").click()
     await frames[3].get_by_role("button", name="Row 5, column 5: white").click()
     for frame in frames:

@@ -93,8 +93,8 @@ async def test_a_member_of_the_site_is_known_by_the_ticket_it_signs(
     await stranger.goto(f"{host.host.url}/embed/{site.post}")
     frame = page.frame_locator("iframe")
     await frame.get_by_role("button", name="More").click()
-    await expect(frame.get_by_text("Last moved by Marie")).to_be_visible()
-    await expect(stranger.get_by_text("Last moved by Marie")).to_be_visible()
+    await expect(frame.locator(".sg-stage").get_by_text("Last moved by Marie")).to_be_visible()
+    await expect(stranger.locator(".sg-stage").get_by_text("Last moved by Marie")).to_be_visible()
     await expect(stranger.get_by_role("button", name="More")).to_be_disabled()
     assert site.asked == 1
 
