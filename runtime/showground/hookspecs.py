@@ -216,9 +216,9 @@ class HostHooks:
 
     @hookspec
     def context(self, invocation: Invocation, app: AppVersion, extend: Extend, providers: Providers) -> None:
-        """Add members to the context object: `extend("greeter", {"hello": hello})`. Called at an invocation's first
-        capability call, so that invocations that use none pay nothing. *app* is the version that runs, with all that it
-        registered."""
+        """Add members to the context object: `extend("greeter", {"hello": hello})`. Called when an invocation first calls one of
+        the plugin's members (or one that no plugin is known to give), so that what is not used costs nothing. *app* is the
+        version that runs, with all that it registered."""
 
     @hookspec
     def routes(self, router: Router, providers: Providers) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from showground.errors import Problem, ShowgroundError
-from showground.hookspecs import PROJECT, Commands, Extend, HostHooks, Router, Services
+from showground.hookspecs import PROJECT, Commands, Extend, HostHooks, Method, Router, Services
 from showground.keys import CapabilityKey
 from showground.model import AppVersion, HostEvent, Installation, Invocation, Registration
 
@@ -116,6 +116,7 @@ class Plugins:
         self._observers = [
             (str(impl.plugin_name), impl.function) for impl in self._manager.hook.observe.get_hookimpls()
         ]
+        self._givers: dict[str, int] = {}
         self._contexts = [
             (str(impl.plugin_name), impl.function, impl.argnames) for impl in self._manager.hook.context.get_hookimpls()
         ]
@@ -253,18 +254,37 @@ class Plugins:
                 "plugin_error", f"plugin {plugin!r} failed in {hook}: {error!r}", "plugins"
             ) from error
 
-    def context(self, invocation: Invocation, app: AppVersion, extend: Extend) -> None:
-        """Asked for every invocation that calls a capability, so the hook's callers are found once, at the start."""
+    def context(self, invocation: Invocation, app: AppVersion, extend: Extend, member: str, asked: set[int]) -> None:
+        """Look for *member*: ask the plugin that gave it to an earlier invocation, else every plugin that is not in *asked*.
+
+        To ask all of them for each invocation would cost more than most calls do. *asked* is the invocation's, and is added to.
+        """
+        giver = self._givers.get(member)
+        if giver is not None and giver not in asked:
+            self._ask(giver, invocation, app, extend)
+            asked.add(giver)
+            return
+        for plugin in range(len(self._contexts)):
+            if plugin not in asked:
+                self._ask(plugin, invocation, app, self._noting(plugin, extend))
+                asked.add(plugin)
+
+    def _noting(self, plugin: int, extend: Extend) -> Extend:
+        def note(member: str, methods: Mapping[str, Method], needs: str | None = None) -> None:
+            self._givers[member] = plugin
+            extend(member, methods, needs)
+
+        return note
+
+    def _ask(self, plugin: int, invocation: Invocation, app: AppVersion, extend: Extend) -> None:
+        name, function, wanted = self._contexts[plugin]
         given = {"invocation": invocation, "app": app, "extend": extend, "providers": self.provider}
-        for name, function, wanted in self._contexts:
-            try:
-                function(*[given[argument] for argument in wanted])
-            except ShowgroundError:
-                raise
-            except Exception as error:
-                raise ShowgroundError(
-                    "plugin_error", f"plugin {name!r} failed in context: {error!r}", "plugins"
-                ) from error
+        try:
+            function(*[given[argument] for argument in wanted])
+        except ShowgroundError:
+            raise
+        except Exception as error:
+            raise ShowgroundError("plugin_error", f"plugin {name!r} failed in context: {error!r}", "plugins") from error
 
     def routes(self, router: Router) -> None:
         for _ in self._each("routes", router=router, providers=self.provider):

@@ -22,22 +22,25 @@ Fault = Callable[[InstallationId], ShowgroundError | None]
 
 
 class ContextSource(Protocol):
-    """Asks every plugin's `context` hook; `showground.plugins.Plugins` is one."""
+    """Asks the plugins' `context` hooks; `showground.plugins.Plugins` is one."""
 
-    def context(self, invocation: Invocation, app: AppVersion, extend: Extend) -> None: ...
+    def context(
+        self, invocation: Invocation, app: AppVersion, extend: Extend, member: str, asked: set[int]
+    ) -> None: ...
 
 
 class Session:
-    """The capability calls of one invocation. Its members are asked for at the first call."""
+    """The capability calls of one invocation. A plugin is asked for its members when one of them is first called."""
 
-    __slots__ = ("_app", "_fault", "_invocation", "_members", "_open", "_source")
+    __slots__ = ("_app", "_asked", "_fault", "_invocation", "_members", "_open", "_source")
 
     def __init__(self, source: ContextSource, fault: Fault, invocation: Invocation, app: AppVersion) -> None:
         self._source = source
         self._fault = fault
         self._invocation = invocation
         self._app = app
-        self._members: dict[str, tuple[Mapping[str, Method], str | None]] | None = None
+        self._members: dict[str, tuple[Mapping[str, Method], str | None]] = {}
+        self._asked: set[int] = set()
         self._open = 0
 
     async def call(self, member: str, method: str, args: Sequence[object]) -> object:
@@ -51,11 +54,10 @@ class Session:
         if fault is not None:
             # Its data was removed, or is being replaced; a handler that outlives that must leave nothing behind.
             raise fault
-        members = self._members
-        if members is None:
-            members = self._members = self._collect()
         try:
-            methods, needs = members[member]
+            if member not in self._members:
+                self._look_for(member)
+            methods, needs = self._members[member]
             function = methods[method]
         except (KeyError, TypeError):
             raise ShowgroundError(
@@ -85,24 +87,26 @@ class Session:
         finally:
             self._open -= 1
 
-    def _collect(self) -> dict[str, tuple[Mapping[str, Method], str | None]]:
-        members: dict[str, tuple[Mapping[str, Method], str | None]] = {}
-
-        def extend(member: str, methods: Mapping[str, Method], needs: str | None = None) -> None:
-            if member in members:
-                raise ShowgroundError(
-                    "plugin_error", f"two plugins add context.{member}", "plugins", "Disable one of them."
-                )
-            members[member] = (methods, needs)
-
+    def _look_for(self, member: str) -> None:
+        """Ask plugins until one has given *member*, or all have been asked."""
         try:
-            self._source.context(self._invocation, self._app, extend)
+            while member not in self._members:
+                before = len(self._asked)
+                self._source.context(self._invocation, self._app, self._extend, member, self._asked)
+                if len(self._asked) == before:
+                    return
         except ShowgroundError:
             raise
         except Exception as error:
             log.exception("a plugin's context hook failed for %s", self._invocation.installation)
             raise ShowgroundError("plugin_error", "a plugin failed to make the context", "plugins") from error
-        return members
+
+    def _extend(self, member: str, methods: Mapping[str, Method], needs: str | None = None) -> None:
+        if member in self._members:
+            raise ShowgroundError(
+                "plugin_error", f"two plugins add context.{member}", "plugins", "Disable one of them."
+            )
+        self._members[member] = (methods, needs)
 
 
 class Broker:

@@ -39,7 +39,7 @@ class Members:
         self.members: dict[str, tuple[Mapping[str, Method], str | None]] = {}
         self.asked = 0
 
-    def context(self, invocation: Invocation, app: AppVersion, extend: Extend) -> None:
+    def context(self, invocation: Invocation, app: AppVersion, extend: Extend, *_: object) -> None:
         self.asked += 1
         for member, (methods, needs) in self.members.items():
             extend(member, methods, needs)

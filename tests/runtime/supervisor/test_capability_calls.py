@@ -173,7 +173,7 @@ async def test_a_call_that_nobody_awaits_any_more_is_cancelled(bench: Workbench,
 
 async def test_two_plugins_cannot_share_a_member(tmp_path: Path) -> None:
     class Twice:
-        def context(self, invocation: Invocation, app: AppVersion, extend: Extend) -> None:
+        def context(self, invocation: Invocation, app: AppVersion, extend: Extend, *_: object) -> None:
             extend("m", {})
             extend("m", {})
 
