@@ -24,7 +24,8 @@ command.
 `--json` prints one JSON document, or one per line where a command goes on (`listen`, `logs --follow`, `playtest`). An error
 takes the document's place then, in the shape of [the error table](errors.md); else it is on standard error.
 
-Exit codes: 0 done, 1 it failed, 2 wrong usage (always told on standard error), 130 ended by Ctrl-C where a command goes on until then.
+Exit codes: 0 done, 1 it failed, 2 wrong usage (always told on standard error), 130 ended by Ctrl-C where a command goes on until
+then.
 """
 
 

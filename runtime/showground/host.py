@@ -195,7 +195,9 @@ class Host:
         exits.push_async_callback(supervisor.close)
         folders = Folders(settings.data_dir / "bundles")
         self.bundles = BundleStore(redis, keys, clock, folders, check=check, veto=plugins.registered)
-        self._dispatch = dispatch = Dispatch(installations, self.bundles, supervisor, clock, observe, bound, redactor.error)
+        self._dispatch = dispatch = Dispatch(
+            installations, self.bundles, supervisor, clock, observe, bound, redactor.error
+        )
         self.lifecycle = Lifecycle(
             installations,
             Journal(redis, keys),
