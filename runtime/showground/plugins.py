@@ -254,12 +254,20 @@ class Plugins:
                 "plugin_error", f"plugin {plugin!r} failed in {hook}: {error!r}", "plugins"
             ) from error
 
-    def context(self, invocation: Invocation, app: AppVersion, extend: Extend, member: str, asked: set[int]) -> None:
+    def context(
+        self,
+        invocation: Invocation,
+        app: AppVersion,
+        extend: Extend,
+        member: str | None = None,
+        asked: set[int] | None = None,
+    ) -> None:
         """Look for *member*: ask the plugin that gave it to an earlier invocation, else every plugin that is not in *asked*.
 
         To ask all of them for each invocation would cost more than most calls do. *asked* is the invocation's, and is added to.
         """
-        giver = self._givers.get(member)
+        asked = set() if asked is None else asked
+        giver = self._givers.get(member) if member is not None else None
         if giver is not None and giver not in asked:
             self._ask(giver, invocation, app, extend)
             asked.add(giver)
