@@ -213,7 +213,7 @@ without a line fails the test below."""
 
 def session(host: HostUnderTest, installation: InstallationId) -> tuple[Session, Invocation, AppVersion]:
     app, community = split_installation(installation)
-    found = host.host._dispatch.installation(installation)
+    found = host.host._code.dispatch.installation(installation)
     invocation = Invocation(
         id=f"of {installation}", installation=installation, app=app, app_version="1.0.0", community=community,
         kind="trigger", name="PostCreate", timeout_s=10,
