@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -85,6 +86,19 @@ def _share_secret_key(data_dir: Path) -> None:
     (data_dir / "secret.key").write_text(SECRET_KEY)
 
 
+@contextmanager
+def _own_logging() -> Iterator[None]:
+    """A host configures the logging of its process; a test that comes after it gets back what it had."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in [h for h in root.handlers if h not in handlers]:
+            root.removeHandler(handler)
+
+
 @asynccontextmanager
 async def running_host(
     data_dir: Path,
@@ -106,6 +120,15 @@ async def running_host(
     for name, section in sections.items():
         flags.setdefault(name, {}).update(section)
     _share_secret_key(data_dir)
+    with _own_logging():
+        async with _entered(flags, clock, plugins) as host:
+            yield host
+
+
+@asynccontextmanager
+async def _entered(
+    flags: dict[str, dict[str, Any]], clock: Clock | None, plugins: Sequence[tuple[str, object]]
+) -> AsyncIterator[HostUnderTest]:
     async with Host(load_settings(environ={}, flags=flags), clock, plugins) as host:
         headers = {"Authorization": f"Bearer {host.root_token}"}
         async with aiohttp.ClientSession(headers=headers) as client:

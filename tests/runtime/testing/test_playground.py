@@ -119,13 +119,14 @@ async def test_a_job_that_fails_fails_whoever_lets_time_pass(playground: Playgro
 class TestWithRetries:
     @pytest.fixture
     def playground_settings(self) -> dict[str, dict[str, Any]]:
-        return {"deliveries": {"max_attempts": 3}}
+        # The pause is random below this bound: so long that the retry does not come by itself while the test waits.
+        return {"deliveries": {"max_attempts": 3, "retry_base_s": 900}}
 
     async def test_a_retry_comes_when_its_time_has_come(self, playground: Playground, bundle: Path) -> None:
         app = await playground.install(bundle)
         with pytest.raises(AppFailed, match="failed after attempt 1"):
             await app.emit("PostCreate", {"post": {"id": "t3_1", "title": "fail once"}}, wait_s=0.3)
-        await playground.clock.advance(minutes=1)
+        await playground.clock.advance(minutes=16)
         assert await app.emit("PostCreate", {"post": {"id": "t3_1", "title": "fail once"}}, id="test-1") == (
             "Hello fail once"
         ), "the same event again is answered with what became of it"
