@@ -139,6 +139,7 @@ async def test_a_page_over_the_post_comes_goes_and_talks(open_page: OpenPage, ga
     await page.keyboard.press("Escape")
     await expect(page.locator(".sg-over")).to_have_count(0)
     await page.get_by_role("button", name="Page").click()
+    await expect(inner.get_by_text("from the post")).to_be_visible()  # its script runs, so its button works
     await inner.get_by_role("button", name="Speak").click()
     await expect(page.get_by_text("heard from the page")).to_be_visible()
     await expect(page.locator(".sg-over")).to_have_count(0)
