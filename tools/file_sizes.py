@@ -8,9 +8,7 @@ from pathlib import Path
 from statistics import median
 
 LIMIT = 400
-EXCEPTIONS: dict[str, str] = {
-    "runtime/showground/testing/conformance/scheduler.py": "one class of claims, which providers inherit as a whole",
-}
+EXCEPTIONS: dict[str, str] = {}
 """Path → why it may be longer."""
 
 
