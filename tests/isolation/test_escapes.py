@@ -1,99 +1,19 @@
 """Attempts to get out of a confined worker, from inside, as an app would make them. None may succeed."""
 
-import ast
 import asyncio
 import json
-import os
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from showground.clock import SystemClock
 from showground.errors import ShowgroundError
+from showground.escapes import Outcome, attempt_escapes, names
 from showground.supervisor import choose
-from showground.testing.workbench import Bundle, Workbench
+from showground.testing.workbench import Workbench
 from showground.worker import landlock
 from showground.worker.spawning import Level
-
-SOURCE = Path(__file__).with_name("attempts.py")
-
-DEADLY = {"more memory than allowed"}
-"""Attempts that end the worker, and nothing else."""
-
-
-def attempts() -> dict[str, list[str]]:
-    """Group to names, read from the source so that nothing of it runs here."""
-    tree = ast.parse(SOURCE.read_text())
-    [table] = [n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "ATTEMPTS"]
-    assert isinstance(table, ast.Dict)
-    return {
-        ast.literal_eval(group): [ast.literal_eval(key) for key in names.keys if key is not None]
-        for group, names in zip(table.keys, table.values, strict=True)
-        if group is not None and isinstance(names, ast.Dict)
-    }
-
-
-GROUPS = attempts()
-
-
-@pytest.fixture
-def prizes(tmp_path: Path) -> Iterator[dict[str, object]]:
-    """What an attacker would want, with permissions that hold nobody back: the walls must."""
-    place = tmp_path / "host"
-    place.mkdir()
-    secret = place / "host.json"
-    secret.write_text('{"token": "secret"}')
-    secret.chmod(0o666)
-    place.chmod(0o777)
-    with ExitStack() as stack:
-        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        stream = stack.enter_context(socket.socket(socket.AF_UNIX))
-        stream.bind(str(place / "redis.sock"))
-        stream.listen()
-        datagram = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        datagram.bind(str(place / "log.sock"))
-        for name in ("redis.sock", "log.sock"):
-            (place / name).chmod(0o777)
-        abstract = stack.enter_context(socket.socket(socket.AF_UNIX))
-        abstract.bind(f"\0showground-{os.getpid()}")
-        abstract.listen()
-        # another process of the host's user; attempts that succeed without walls stop it, or limit it to nothing
-        victim = stack.enter_context(subprocess.Popen(["sleep", "60"], env={"TOKEN": "secret"}))
-        stack.callback(victim.kill)
-        yield {
-            "secret": str(secret),
-            "other": str(place / "host.json"),
-            "tcp": tcp.getsockname()[1],
-            "unix": str(place / "redis.sock"),
-            "datagram": str(place / "log.sock"),
-            "abstract": f"showground-{os.getpid()}",
-            "victim": victim.pid,
-        }
-    for left in ("/tmp/showground-escape", "/dev/shm/showground-escape", "/dev/shm/link"):
-        Path(left).unlink(missing_ok=True)
-
-
-async def holes(bench: Workbench, bundle: Bundle, group: str, prizes: dict[str, object]) -> dict[str, str]:
-    """The attempts of *group* that succeeded, and what they got. One that could not be made at all counts too."""
-    found = {}
-    for name in GROUPS[group]:
-        try:
-            answer = await bench.invoke(bundle, f"{group}/{name}", json.dumps(prizes).encode())
-        except ShowgroundError as error:
-            if name not in DEADLY or error.code != "app_error":
-                found[name] = f"not made: {error}"
-            continue
-        if not answer.startswith(b"held"):
-            found[name] = answer.decode()
-    return found
-
-
-def untouched(prizes: dict[str, object]) -> bool:
-    return Path(str(prizes["secret"])).read_text() == '{"token": "secret"}'
 
 
 @pytest.fixture
@@ -102,12 +22,16 @@ async def confined(tmp_path: Path) -> AsyncIterator[Workbench]:
         yield bench
 
 
-@pytest.mark.parametrize("group", GROUPS)
-async def test_no_attempt_gets_out(confined: Workbench, prizes: dict[str, object], group: str) -> None:
-    bundle = confined.bundle(SOURCE.read_text(), memory_mb=64)
-    found = await holes(confined, bundle, group, prizes)
-    assert found == {}
-    assert untouched(prizes)
+def through(outcomes: list[Outcome]) -> dict[str, str]:
+    """The attempts that succeeded, or could not be made, and what they got."""
+    return {outcome.name: outcome.text for outcome in outcomes if not outcome.held}
+
+
+@pytest.mark.parametrize("group", names())
+async def test_no_attempt_gets_out(group: str) -> None:
+    outcomes = await attempt_escapes(SystemClock(), [group])
+    assert [outcome.name for outcome in outcomes] == list(names()[group])
+    assert through(outcomes) == {}
 
 
 @pytest.mark.parametrize(
@@ -119,16 +43,27 @@ async def test_no_attempt_gets_out(confined: Workbench, prizes: dict[str, object
         ("kernel", {"user namespace"}),
     ],
 )
-async def test_the_attempts_are_real_they_succeed_where_there_are_no_walls(
-    tmp_path: Path, prizes: dict[str, object], group: str, open_there: set[str]
-) -> None:
-    async with Workbench(tmp_path, level="process") as bench:
-        bundle = bench.bundle(SOURCE.read_text(), memory_mb=64)
-        assert open_there <= (await holes(bench, bundle, group, prizes)).keys()
+async def test_the_attempts_are_real_they_succeed_where_there_are_no_walls(group: str, open_there: set[str]) -> None:
+    outcomes = await attempt_escapes(SystemClock(), [group], level="process")
+    assert open_there <= through(outcomes).keys()
+
+
+async def test_what_was_not_attempted_in_time_did_not_hold() -> None:
+    outcomes = await attempt_escapes(SystemClock(), ["kernel"], deadline_s=0)
+    assert [outcome.held for outcome in outcomes] == [False] * len(names()["kernel"])
+
+
+async def test_the_suite_leaves_nothing_behind_even_where_everything_gets_out() -> None:
+    def left() -> set[str]:
+        return {path.name for place in ("/tmp", "/dev/shm") for path in Path(place).glob("showground-escape*")}
+
+    before = left()
+    await attempt_escapes(SystemClock(), ["files", "limits"], level="process")
+    assert left() <= before
 
 
 def test_the_suite_has_at_least_forty_attempts() -> None:
-    assert sum(len(names) for names in GROUPS.values()) >= 40
+    assert sum(len(attempts) for attempts in names().values()) >= 40
 
 
 async def test_an_app_works_as_usual_behind_the_walls(confined: Workbench) -> None:

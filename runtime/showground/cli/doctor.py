@@ -13,12 +13,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
+from showground.cli.findings import Finding
+from showground.cli.isolation import isolation
 from showground.cli.serve import SETTINGS_FILE, read
 from showground.cli.session import HttpSession
 from showground.errors import ShowgroundError
@@ -33,21 +35,6 @@ SCARCE_BYTES = 1024**3
 BORN_S = 1_767_225_600
 """2026-01-01: a clock before it was never set."""
 
-Status = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    name: str
-    status: Status
-    text: str
-    remedy: str = ""
-
-    @classmethod
-    def of(cls, name: str, error: ShowgroundError, status: Status = "fail") -> Finding:
-        details = "; ".join(f"{p.where}: {p.message}" for p in error.details)
-        return cls(name, status, f"{error.message}{': ' + details if details else ''}", error.remedy)
-
 
 @click.command(short_help="Say what this machine lacks, and what to do.")
 @click.option("--settings", "file", type=click.Path(path_type=Path), help=f"Settings file; else {SETTINGS_FILE}.")
@@ -56,7 +43,8 @@ class Finding:
 def doctor(session: HttpSession, /, **flags: Any) -> int:
     """Say what this machine and this deployment have to run on: isolation, Redis, files, keys, plugins, the host.
 
-    One line each: ok, warn, or fail with what to do. Exits with 1 when anything fails. Nothing is changed.
+    One line each: ok, warn, or fail with what to do. Exits with 1 when anything fails. Nothing is changed. The escape suite is
+    run in a confined worker of this machine; an attempt that gets out is named, and fails.
     """
     findings: list[Finding] = []
     try:
@@ -76,37 +64,12 @@ COMMANDS: tuple[click.Command, ...] = (doctor,)
 
 
 async def _examine(session: HttpSession, settings: Settings) -> list[Finding]:
-    found = [finding async for finding in _isolation(settings)]
+    found = [finding async for finding in isolation(settings.workers.isolation)]
     found += _files(settings)
     found += [finding async for finding in _redis(settings)]
     found += _plugins(settings)
     found += await asyncio.to_thread(lambda: list(_host(session)))
     return found
-
-
-async def _isolation(settings: Settings) -> AsyncIterator[Finding]:
-    from showground.clock import SystemClock
-    from showground.supervisor.isolation import self_test
-
-    wanted = settings.workers.isolation
-    remedy = "It needs Linux with Landlock, seccomp, and either root or user namespaces."
-    weak: Status = "fail" if wanted == "confined" else "warn"
-    try:
-        walls = await self_test(SystemClock())
-    except ShowgroundError as error:
-        yield Finding("isolation", weak, f"confined does not work here: {error.message}", remedy)
-        return
-    broken = [name for name, held in walls.items() if not held]
-    if broken:
-        text = f"confined works, but these walls do not hold: {', '.join(broken)}"
-        yield Finding("isolation", weak, text, remedy)
-    elif wanted in ("none", "process"):
-        text = f"the settings ask for {wanted}, and confined would work"
-        yield Finding(
-            "isolation", "warn", text, "Install only apps that you trust, or take isolation out of the settings."
-        )
-    else:
-        yield Finding("isolation", "ok", f"confined; these walls hold: {', '.join(walls)}")
 
 
 def _files(settings: Settings) -> Iterator[Finding]:

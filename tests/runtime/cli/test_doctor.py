@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 from tests.runtime.cli.processes import Ended, on, run
 
 from showground.apps.secrets import new_key
+from showground.cli.isolation import escapes
+from showground.clock import SystemClock
+from showground.escapes import attempt_escapes
 from showground.keys import KeySpace
 from showground.redis.api import Redis
 from showground.testing.host import running_host
@@ -28,9 +32,21 @@ async def test_a_fresh_machine_has_no_faults_and_nothing_is_made_on_it(tmp_path:
     checks = found(ended)
     assert (ended.code, ended.json["ok"]) == (0, True), ended.out
     assert checks["isolation"]["status"] in ("ok", "warn")  # as this kernel allows
+    if checks["isolation"]["status"] == "ok":
+        assert re.fullmatch(r"\d+ attempts .* all held", checks["escapes"]["text"])
     assert "embedded" in checks["redis"]["text"]
     assert "redis_kv by redis" in checks["providers"]["text"]
     assert not (tmp_path / "new").exists()
+
+
+async def test_each_attempt_that_got_out_is_named_with_its_remedy_and_fails() -> None:
+    outcomes = await attempt_escapes(SystemClock(), ["files"], level="process")  # without walls
+    summary, *named = escapes(outcomes, 0.4)
+    out = [outcome.name for outcome in outcomes if not outcome.held]
+    assert summary.text.endswith(f"{len(outcomes) - len(out)} held, {len(out)} got out")
+    assert [finding.name for finding in named] == [f"escape: files: {name}" for name in out]
+    assert {finding.status for finding in (summary, *named)} == {"fail"}
+    assert all("Landlock" in finding.remedy for finding in named)
 
 
 async def test_a_deployment_that_runs_is_looked_at_too(tmp_path: Path, redis_url: str, keys: KeySpace) -> None:

@@ -1,6 +1,7 @@
 """A plain bundle, run as an app: its attempts to get out of the worker. One invocation is one attempt, by its name.
 
 It answers `got out: …` when the attempt succeeded, else with the error that held it back. `payload` says where the prizes are.
+The suite runs on machines that people use: an attempt that gets out may touch the prizes and this worker, and nothing else.
 """
 
 # mypy: ignore-errors
@@ -69,12 +70,15 @@ def in_thread(work):
 
 
 def read(path):
-    return Path(path).read_bytes()[:40]
+    """How much was there: what it says is told to nobody."""
+    with open(path, "rb") as file:
+        return f"{len(file.read(40))} bytes"
 
 
-def link_to(path):
-    os.symlink(path, "/dev/shm/link")
-    return read("/dev/shm/link")
+def link_to(path, mark):
+    link = f"/dev/shm/{mark}-link"
+    os.symlink(path, link)
+    return read(link)
 
 
 def unix(path, kind=socket.SOCK_STREAM):
@@ -112,7 +116,7 @@ def writes_past(size):
 
 def hidden_memory():
     """Shared memory that RLIMIT_DATA does not count."""
-    kept = [mmap.mmap(-1, 64 * 2**20) for _ in range(32)]
+    kept = [mmap.mmap(-1, 64 * 2**20) for _ in range(8)]
     for part in kept:
         for at in range(0, len(part), 4096):
             part[at] = 1
@@ -132,6 +136,20 @@ def x32_socket():
     if not X86:
         raise OSError("no such interface here")
     return syscall(0x40000000 + 41, 0, 2, 1, 0)
+
+
+def set_clock():
+    """To what it says already."""
+    now = ctypes.create_string_buffer(16)
+    libc.clock_gettime(0, now)
+    return libc_call("clock_settime", 0, now)
+
+
+def shared_segment():
+    """Memory that outlives its process, unless it is removed."""
+    segment = syscall(29, 194, 0, 2**20, 0o600 | 0o1000)
+    syscall(31, 195, segment, 0, None)
+    return "made a segment"
 
 
 def become_root():
@@ -186,7 +204,7 @@ ATTEMPTS = {
         "read it in a thread": lambda p: in_thread(lambda: read(p["secret"])),
         "read it by a relative path": lambda p: read(os.path.relpath(p["secret"])),
         "read it through /proc/self/root": lambda p: read(f"/proc/self/root{p['secret']}"),
-        "read it through a link": lambda p: link_to(p["secret"]),
+        "read it through a link": lambda p: link_to(p["secret"], p["mark"]),
         "list its folder": lambda p: os.listdir(os.path.dirname(p["secret"])),
         "truncate it": lambda p: os.truncate(p["secret"], 0),
         "write beside it": lambda p: Path(p["secret"] + ".new").write_text("x"),
@@ -199,13 +217,13 @@ ATTEMPTS = {
         "read the host's environment": lambda p: read(f"/proc/{p['victim']}/environ"),
         "read the host's memory": lambda p: os.open(f"/proc/{p['victim']}/mem", os.O_RDONLY),
         "read kernel messages": lambda p: os.open("/dev/kmsg", os.O_RDONLY),
-        "write into /tmp": lambda p: Path("/tmp/showground-escape").write_text("x"),
-        "write into /dev/shm": lambda p: Path("/dev/shm/showground-escape").write_text("x"),
+        "write into /tmp": lambda p: Path("/tmp", p["mark"]).write_text("x"),
+        "write into /dev/shm": lambda p: Path("/dev/shm", p["mark"]).write_text("x"),
         "change the bundle": lambda p: Path("main.py").write_text("x"),
         "add a file to the bundle": lambda p: writes_past(2**20),
         "open by handle": lambda p: syscall(304, 265, -100, 0, 0),
         "chroot": lambda p: os.chroot("."),
-        "mount": lambda p: libc_call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
+        "mount": lambda p: libc_call("mount", b"none", os.fsencode(p["folder"]), b"tmpfs", 0, None),
     },
     "network": {
         "TCP to the host": lambda p: socket.create_connection(("127.0.0.1", p["tcp"]), 1) and "connected",
@@ -250,14 +268,14 @@ ATTEMPTS = {
         "userfaultfd": lambda p: syscall(323, 282, 1),
         "keyring": lambda p: syscall(250, 219, 0, -3, 1),
         "a call of the future": lambda p: syscall(500, 500),
-        "set the clock": lambda p: libc_call("clock_settime", 0, ctypes.create_string_buffer(16)),
+        "set the clock": lambda p: set_clock(),
         "become root": lambda p: become_root(),
         "load a module": lambda p: syscall(313, 273, 0, b"", 0),
         "type into the terminal": lambda p: fcntl.ioctl(1, 0x5412, b"x"),
     },
     "limits": {
         "more memory than allowed": lambda p: hidden_memory(),
-        "System V shared memory": lambda p: syscall(29, 194, 0, 2**20, 0o600 | 0o1000),
+        "System V shared memory": lambda p: shared_segment(),
         "raise the memory limit": lambda p: raise_limit(resource.RLIMIT_DATA),
         "raise the process limit": lambda p: raise_limit(resource.RLIMIT_NPROC),
         "more files than allowed": lambda p: many_files(),
@@ -272,6 +290,8 @@ ATTEMPTS = {
 
 
 async def run(invocation, payload, call):
+    if invocation.name == "ready":
+        return b"ready"
     prizes = json.loads(payload)
     group, _, name = invocation.name.partition("/")
     try:
