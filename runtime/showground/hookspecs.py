@@ -62,6 +62,8 @@ class Services:
     """32 random bytes that all hosts of the deployment share; derive a key of your own from it (HMAC with your name)."""
     public_url: str = ""
     """The address that browsers use, when the operator told it."""
+    host_time: bool = False
+    """Whether the deployment goes by *clock*, as tests that move time have it, and not by Redis' time."""
 
 
 class Offer(Protocol):

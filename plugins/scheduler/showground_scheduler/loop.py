@@ -3,6 +3,9 @@
 Correctness needs no lease. A slot's delivery id is made of the job's id and the slot, and the queue refuses a second one; then
 the job moves on only if it still is where it was found. A host that is killed, stopped or late in between at worst repeats
 what changes nothing. The claim only spares the other hosts the work.
+
+What is due is decided by the store's time, which each claim tells. In between it is reckoned on by monotonic time, so that the
+host's own clock, which may be wrong or be set at any moment, has no part in it.
 """
 
 from __future__ import annotations
@@ -79,7 +82,9 @@ class Loop:
         self._parse = parse
         self._observe = observe
         self._wake = [0] * store.shards
-        """Per shard, when the next job is due as far as this host knows; milliseconds since 1970."""
+        """Per shard, when the next job is due as far as this host knows; milliseconds since 1970, by the shard's time."""
+        self._ahead = [0.0] * store.shards
+        """Per shard, by how much its time was ahead of monotonic time when it was last told; milliseconds."""
         self._poked = asyncio.Event()
         self._looked_at = float("-inf")
         self._finished_at = clock.monotonic()
@@ -116,7 +121,7 @@ class Loop:
 
     async def _pause(self) -> None:
         """Until the next job is due, a poke, or the poll; never less than 1 ms, which would spin."""
-        until_due = (min(self._wake) - self._clock.now_ms()) / 1000
+        until_due = min(wake - self._shard_ms(n) for n, wake in enumerate(self._wake)) / 1000
         async with Tasks() as waiting:
             sleep_s = max(0.001, min(until_due, self._options.poll_s))
             sleeper = waiting.start("scheduler sleep", self._clock.sleep(sleep_s))
@@ -126,24 +131,27 @@ class Loop:
 
     async def turn(self) -> None:
         """Look once at each shard that has something due, or at all of them when the last such look is a poll ago."""
-        now_ms, monotonic = self._clock.now_ms(), self._clock.monotonic()
+        monotonic = self._clock.monotonic()
         every = monotonic - self._looked_at >= self._options.poll_s
-        shards = [n for n, wake in enumerate(self._wake) if every or wake <= now_ms]
-        results = await asyncio.gather(*(self._shard(n, now_ms) for n in shards), return_exceptions=True)
+        shards = [n for n, wake in enumerate(self._wake) if every or wake <= self._shard_ms(n)]
+        results = await asyncio.gather(*map(self._shard, shards), return_exceptions=True)
         for error in results:
             if error is not None:
                 raise error
         if every:
             self._looked_at = monotonic
 
-    async def _shard(self, shard: int, now_ms: int) -> None:
+    def _shard_ms(self, shard: int) -> float:
+        return self._clock.monotonic() * 1000 + self._ahead[shard]
+
+    async def _shard(self, shard: int) -> None:
         started = self._clock.monotonic()
         # A poke that comes while we look must not be lost, so the mark is set before.
         self._wake[shard] = NEVER
         try:
-            until_ms = now_ms + int(self._options.claim_s * 1000)
-            claim = await self._store.claim(shard, now_ms, self._options.batch, until_ms)
-            moves = await self._fire(shard, claim, now_ms, started)
+            claim = await self._store.claim(shard, self._options.batch, int(self._options.claim_s * 1000))
+            self._ahead[shard] = claim.now_ms - self._clock.monotonic() * 1000
+            moves = await self._fire(shard, claim, started)
             if moves:
                 await self._store.settle(shard, moves)
         except BaseException:
@@ -153,7 +161,8 @@ class Loop:
         known = [claim.wake_ms, 0 if claim.full else None, *looks]
         self._wake[shard] = min([self._wake[shard], *(at for at in known if at is not None)])
 
-    async def _fire(self, shard: int, claim: Claim, now_ms: int, started: float) -> list[Move]:
+    async def _fire(self, shard: int, claim: Claim, started: float) -> list[Move]:
+        now_ms = claim.now_ms
         moves: list[Move] = []
         planned: list[tuple[Entry, Firing]] = []
         for number, entry in enumerate(claim.entries):

@@ -48,6 +48,9 @@ class MemoryStore:
     def _of(self, installation: InstallationId) -> list[Entry]:
         return [h.entry for h in self._held.values() if h.entry.job.installation == installation]
 
+    async def now_ms(self, installation: InstallationId) -> int:
+        return self._now_ms()
+
     async def create(self, job: Job, now_ms: int, quota: Quota | None) -> str:
         owned = self._of(job.installation)
         if self._gone.get(job.installation, 0) > self._now_ms():
@@ -121,13 +124,14 @@ class MemoryStore:
         self._creations.pop(installation, None)
         self._gone[installation] = self._now_ms() + GONE_MS
 
-    async def claim(self, shard: int, now_ms: int, limit: int, until_ms: int) -> Claim:
+    async def claim(self, shard: int, limit: int, hold_ms: int) -> Claim:
+        now_ms = self._now_ms()
         waiting = sorted((h.look_ms, i) for i, h in self._held.items() if h.look_ms is not None)
         due = [self._held[i] for at, i in waiting if at <= now_ms][:limit]
         for held in due:
-            held.look_ms = until_ms
+            held.look_ms = now_ms + hold_ms
         wake = min((h.look_ms for h in self._held.values() if h.look_ms is not None), default=None)
-        return Claim(tuple(h.entry for h in due), wake, len(due) == limit)
+        return Claim(now_ms, tuple(h.entry for h in due), wake, len(due) == limit)
 
     async def settle(self, shard: int, moves: Sequence[Move]) -> None:
         for move in moves:

@@ -16,6 +16,7 @@ from typing import cast
 import msgspec
 
 from showground.capabilities import Job
+from showground.clock import Clock
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Arg, Redis
 from showground_scheduler import scripts
@@ -64,11 +65,12 @@ def _entry(raw: bytes) -> Entry:
 
 
 class RedisStore:
-    """Every promise of `JobStore`, on any number of hosts."""
+    """Every promise of `JobStore`, on any number of hosts. Its time is Redis' own, unless it is given a *clock*."""
 
-    def __init__(self, redis: Redis, keys: KeySpace) -> None:
+    def __init__(self, redis: Redis, keys: KeySpace, clock: Clock | None = None) -> None:
         self._redis = redis
         self._keys = keys
+        self._clock = clock
 
     @property
     def shards(self) -> int:
@@ -85,6 +87,11 @@ class RedisStore:
 
     def _poke(self, shard: int) -> str:
         return self._keys.shard(shard, "scheduler", "poke")
+
+    async def now_ms(self, installation: InstallationId) -> int:
+        if self._clock is not None:
+            return self._clock.now_ms()
+        return int(await self._redis.run(scripts.NOW, self._shared(self._keys.shard_of(installation))))
 
     async def create(self, job: Job, now_ms: int, quota: Quota | None) -> str:
         assert job.next_run_ms is not None
@@ -143,9 +150,11 @@ class RedisStore:
     async def clear(self, installation: InstallationId) -> None:
         await self._redis.run(scripts.CLEAR, self._own(installation))
 
-    async def claim(self, shard: int, now_ms: int, limit: int, until_ms: int) -> Claim:
-        wake, *raws = await self._redis.run(scripts.CLAIM, self._shared(shard), [now_ms, limit, until_ms])
-        return Claim(tuple(_entry(raw) for raw in raws), int(float(wake)) if wake else None, len(raws) == limit)
+    async def claim(self, shard: int, limit: int, hold_ms: int) -> Claim:
+        given = 0 if self._clock is None else self._clock.now_ms()
+        now_ms, wake, *raws = await self._redis.run(scripts.CLAIM, self._shared(shard), [given, limit, hold_ms])
+        entries = tuple(_entry(raw) for raw in raws)
+        return Claim(now_ms, entries, int(float(wake)) if wake else None, len(raws) == limit)
 
     async def settle(self, shard: int, moves: Sequence[Move]) -> None:
         keys, args = self._shared(shard), cast("list[Arg]", [])

@@ -33,13 +33,12 @@ class JobScheduler:
     def __init__(self, store: JobStore, services: Services) -> None:
         self._store = store
         self._deliveries = services.deliveries
-        self._clock = services.clock
         self._options = Options.read(services.options)
         self._parse = lru_cache(maxsize=PARSED)(Cron.parse)
-        self.loop = Loop(store, self._deliveries, self._clock, self._options, self._parse, services.observe)
+        self.loop = Loop(store, self._deliveries, services.clock, self._options, self._parse, services.observe)
 
     async def run_job(self, job: Job) -> str:
-        now_ms = self._clock.now_ms()
+        now_ms = await self._store.now_ms(job.installation)
         defined = define(msgspec.structs.replace(job, id="", static=False), now_ms, self._parse, self._options)
         options = self._options
         quota = Quota(options.recurring_jobs, options.one_off_jobs, options.creations_per_minute)
@@ -71,7 +70,8 @@ class JobScheduler:
             job = (entry := await self._get(installation, job_id)).job
             if job.paused == paused:
                 return
-            next_ms = None if paused else first_slot(job, self._clock.now_ms(), self._parse)
+            now_ms = await self._store.now_ms(installation)
+            next_ms = None if paused else first_slot(job, now_ms, self._parse)
             if await self._store.switch(entry, next_ms):
                 return
         raise ShowgroundError("conflict", f"job {job_id} is being changed by others", "scheduler", "Try again.")
@@ -86,7 +86,7 @@ class JobScheduler:
 
     async def run_now(self, installation: InstallationId, job_id: str) -> str:
         job = (await self._get(installation, job_id)).job
-        now_ms = self._clock.now_ms()
+        now_ms = await self._store.now_ms(installation)
         extra = delivery(job, f"{job.id}@now-{uuid.uuid4().hex}", now_ms, now_ms)
         if list(await self._deliveries.enqueue([extra])) == ["skipped"]:
             raise ShowgroundError(
@@ -101,7 +101,7 @@ class JobScheduler:
         static = installation.version.registration.static_jobs
         if len(static) > self._options.recurring_jobs:
             raise recurring_quota(self._options.recurring_jobs)
-        now_ms = self._clock.now_ms()
+        now_ms = await self._store.now_ms(installation.id)
         jobs = [
             Job(
                 id="",
@@ -130,7 +130,7 @@ class JobScheduler:
                 return ""
             await self._switch(job.installation, own.id, paused=job.paused)
             return own.id
-        now_ms = self._clock.now_ms()
+        now_ms = await self._store.now_ms(job.installation)
         kept = job.id if await self._store.is_free(job.installation, job.id) else ""
         defined = define(msgspec.structs.replace(job, id=kept), now_ms, self._parse, self._options)
         first = LAST_MS if job.paused else defined.next_run_ms  # nothing fires before it is paused
@@ -161,7 +161,8 @@ async def running(store: JobStore, services: Services) -> AsyncIterator[JobSched
 @asynccontextmanager
 async def redis_scheduler(services: Services) -> AsyncIterator[JobScheduler]:
     """Jobs in Redis, one loop per host, each slot enqueued once whichever host is first."""
-    async with running(RedisStore(services.redis, services.keys), services) as scheduler:
+    store = RedisStore(services.redis, services.keys, services.clock if services.host_time else None)
+    async with running(store, services) as scheduler:
         yield scheduler
 
 

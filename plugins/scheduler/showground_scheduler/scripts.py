@@ -175,15 +175,27 @@ return 0
 """
 )
 
+_TIME: Final = """
+local function time(given)
+  if given > 0 then return given end
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+"""
+
+NOW: Final = Script(_TIME + "return time(0)")
+
 CLAIM: Final = Script(
     _COMMON
+    + _TIME
     + """
-local ids = redis.call('ZRANGEBYSCORE', DUE, '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
-local found = {''}
+local now, limit, hold = time(tonumber(ARGV[1])), ARGV[2], tonumber(ARGV[3])
+local ids = redis.call('ZRANGEBYSCORE', DUE, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
+local found = {now, ''}
 for _, id in ipairs(ids) do
   local raw = redis.call('HGET', JOBS, id)
   if raw then
-    redis.call('ZADD', DUE, ARGV[3], id)
+    redis.call('ZADD', DUE, string.format('%.0f', now + hold), id)
     found[#found + 1] = raw
   else
     redis.call('ZREM', DUE, id)
@@ -191,7 +203,7 @@ for _, id in ipairs(ids) do
 end
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
 if first[2] then
-  found[1] = first[2]
+  found[2] = first[2]
 end
 return found
 """

@@ -25,6 +25,8 @@ class Entry:
 class Claim:
     """Due jobs of one shard, which other hosts leave alone for a while."""
 
+    now_ms: int
+    """When that was, by the store's time; by it they are due, and `wake_ms` is of it."""
     entries: tuple[Entry, ...]
     wake_ms: int | None
     """When to look again, unless settling the entries makes one due earlier; None when there is no job."""
@@ -52,8 +54,16 @@ class Quota:
 
 
 class JobStore(Protocol):
+    """All hosts go by the store's time, because their own clocks differ and are set: one whose clock is ahead would take slots
+    that are still to come for missed ones.
+    """
+
     @property
     def shards(self) -> int: ...
+
+    async def now_ms(self, installation: InstallationId) -> int:
+        """The store's time, where the jobs of *installation* are; milliseconds since 1970."""
+        ...
 
     async def create(self, job: Job, now_ms: int, quota: Quota | None) -> str:
         """Store *job* and return its id: that of the job with the same key, if there is one, which it replaces.
@@ -87,7 +97,9 @@ class JobStore(Protocol):
         """Forget everything, and refuse new jobs for an hour, so that a call still under way leaves nothing behind."""
         ...
 
-    async def claim(self, shard: int, now_ms: int, limit: int, until_ms: int) -> Claim: ...
+    async def claim(self, shard: int, limit: int, hold_ms: int) -> Claim:
+        """Take up to *limit* jobs that are due, oldest first, and hide them from other claims for *hold_ms*."""
+        ...
 
     async def settle(self, shard: int, moves: Sequence[Move]) -> None: ...
 

@@ -79,6 +79,7 @@ async def lay(
             emit=intake.emit,
             secret=on.secret,
             public_url=settings.host.public_url,
+            host_time=host_time,
         )
 
     plugins.refuse_unknown(name for name in settings.options if name != DELIVERIES)

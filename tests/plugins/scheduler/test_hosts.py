@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from showground.capabilities import Job
-from showground.clock import SystemClock
+from showground.clock import Clock, SystemClock
 from showground.deliveries.queue import RedisDeliveries
 from showground.deliveries.runner import Runner
 from showground.hookspecs import Services
@@ -86,14 +87,24 @@ def hosts_on(server: ServerProcess) -> Iterator[Hosts]:
         hosts.close()
 
 
-async def misfortunes(hosts: Hosts, server: ServerProcess, count: int, seconds: float, rng: random.Random) -> None:
-    """Kill, stop for longer than any claim, and restart, as long as *seconds*; Redis is killed once, in the middle.
+async def next_second(clock: Clock) -> None:
+    """Return when the next second of wall time begins, and with it the next slot of every job."""
+    await clock.sleep(1 - clock.now_ms() % 1000 / 1000)
+
+
+async def misfortunes(
+    hosts: Hosts, server: ServerProcess, scheduler: JobScheduler, seconds: float, rng: random.Random
+) -> None:
+    """Kill, stop until others have done the work, and restart, as long as *seconds*; Redis is killed once, in the middle,
+    and misses a slot.
 
     Each blow falls within the first moments of a second, when the hosts are at work.
     """
+    clock, count = SystemClock(), len(hosts.running)
     end, redis_falls = time.monotonic() + seconds, time.monotonic() + seconds / 2
     while time.monotonic() < end:
-        await asyncio.sleep(1 - time.time() % 1 + rng.uniform(0, 0.04))
+        await next_second(clock)
+        await clock.sleep(rng.uniform(0, 0.04))
         victim = rng.randrange(len(hosts.running))
         if rng.random() < 0.5:
             hosts.kill(victim)
@@ -101,12 +112,12 @@ async def misfortunes(hosts: Hosts, server: ServerProcess, count: int, seconds: 
         else:
             stopped = hosts.running[victim]
             stopped.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(rng.uniform(0.6, 1.2))
+            await eventually(partial(all_past, scheduler, clock.now_ms() + 500))
             stopped.send_signal(signal.SIGCONT)
         if time.monotonic() > redis_falls:
             redis_falls = end + 1
             server.kill()
-            await asyncio.sleep(0.5)
+            await next_second(clock)
             server.start()
             await asyncio.to_thread(server.wait_ready, 30)
     assert len(hosts.running) == count
@@ -137,7 +148,7 @@ async def every_slot_runs_once(folder: Path, count: int, seconds: float) -> None
             first = {j.id: j.next_run_ms for i in COMMUNITIES for j in await scheduler.list_jobs(i)}
             for _ in range(count):
                 await asyncio.to_thread(hosts.start)
-            await misfortunes(hosts, server, count, seconds, rng)
+            await misfortunes(hosts, server, scheduler, seconds, rng)
             settled_ms = clock.now_ms()
             await eventually(lambda: all_past(scheduler, settled_ms), 20)
             hosts.end()

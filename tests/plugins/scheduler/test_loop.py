@@ -31,10 +31,10 @@ class AwkwardStore(MemoryStore):
         self.away = False
         self.claim_takes_s = 0.0
 
-    async def claim(self, shard: int, now_ms: int, limit: int, until_ms: int) -> Claim:
+    async def claim(self, shard: int, limit: int, hold_ms: int) -> Claim:
         if self.away:
             raise ShowgroundError("store_unavailable", "away", "redis")
-        found = await super().claim(shard, now_ms, limit, until_ms)
+        found = await super().claim(shard, limit, hold_ms)
         if self.claim_takes_s:
             await self.clock.advance(self.claim_takes_s)
         return found

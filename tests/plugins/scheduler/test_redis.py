@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from showground.capabilities import Scheduler
+from showground.clock import SystemClock
 from showground.hookspecs import Services
 from showground.keys import KeySpace
 from showground.redis.api import Redis
@@ -39,6 +40,7 @@ class RedisBench:
             deliveries=self.deliveries,
             observe=lambda event: None,
             host_id="host",
+            host_time=True,
         )
         return redis_scheduler(services)
 
@@ -46,6 +48,16 @@ class RedisBench:
 @pytest.fixture
 def bench(redis: Redis, keys: KeySpace) -> SchedulerBench:
     return RedisBench(redis, keys)
+
+
+class SetClock(SystemClock):
+    """A machine's clock that is wrong by so many seconds, and may be set."""
+
+    def __init__(self, ahead_s: float) -> None:
+        self.ahead_s = ahead_s
+
+    def now_ms(self) -> int:
+        return super().now_ms() + round(self.ahead_s * 1000)
 
 
 class TestRedisScheduler(SchedulerConformance):
@@ -92,3 +104,39 @@ async def test_a_claim_that_its_host_never_settles_is_taken_by_the_next(bench: S
         await pass_time(bench, 0, next_host)
         await pass_time(bench, 3, next_host)
     assert slots(bench, job_id) == [1]
+
+
+async def test_hosts_whose_clocks_are_minutes_off_and_are_set_miss_no_slot_and_fire_none_early(
+    redis: Redis, keys: KeySpace
+) -> None:
+    """Each slot of a second within a second of it, in order, although by both clocks the job is either far off or long missed."""
+    real, deliveries = SystemClock(), MemoryDeliveries(SystemClock())
+    clocks = [SetClock(300), SetClock(-300)]
+
+    def host(clock: SetClock) -> AbstractAsyncContextManager[Scheduler]:
+        return redis_scheduler(
+            Services(
+                redis=redis,
+                keys=keys,
+                clock=clock,
+                options={},
+                deliveries=deliveries,
+                observe=lambda event: None,
+                host_id="host",
+            )
+        )
+
+    async with host(clocks[0]) as ahead, host(clocks[1]) as behind:
+        asked_ms = real.now_ms()
+        seconds = job(cron="* * * * * *", misfire="skip")
+        jobs = [await ahead.run_job(seconds), await behind.run_job(seconds)]
+        for clock in (*clocks, *clocks):
+            seen = len(deliveries.enqueued)
+            await deliveries.until(lambda seen=seen: len(deliveries.enqueued) >= seen + 2)  # type: ignore[misc]
+            clock.ahead_s = -clock.ahead_s
+        ended_ms = real.now_ms()
+    for job_id in jobs:
+        found = [d.due_at_ms for d in deliveries.enqueued if d.group == job_id]
+        assert found == list(range(found[0], found[0] + 1000 * len(found), 1000))
+        assert asked_ms < found[0] <= asked_ms + 1000
+        assert ended_ms - 2000 <= found[-1] <= ended_ms

@@ -8,6 +8,7 @@ import pytest
 from showground.capabilities import Job
 from showground.keys import KeySpace, installation_id
 from showground.redis.api import Redis
+from showground.testing.clock import ManualClock
 from showground_scheduler.memory_store import MemoryStore
 from showground_scheduler.redis_store import RedisStore
 from showground_scheduler.store import Claim, JobStore, Move
@@ -16,13 +17,18 @@ CLOCK = installation_id("clock", "playground")
 NOW = 1_700_000_000_000
 
 
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
 @pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> JobStore:
+def store(request: pytest.FixtureRequest, clock: ManualClock) -> JobStore:
     if request.param == "memory":
-        return MemoryStore(lambda: NOW)
+        return MemoryStore(clock.now_ms)
     redis: Redis = request.getfixturevalue("redis")
     keys: KeySpace = request.getfixturevalue("keys")
-    return RedisStore(redis, keys)
+    return RedisStore(redis, keys, clock)
 
 
 def recurring(job_id: str = "a", **fields: object) -> Job:
@@ -30,10 +36,10 @@ def recurring(job_id: str = "a", **fields: object) -> Job:
     return msgspec.structs.replace(job, **fields)
 
 
-async def claim(store: JobStore, now_ms: int = NOW, limit: int = 10) -> tuple[int, Claim]:
+async def claim(store: JobStore, limit: int = 10) -> tuple[int, Claim]:
     """The shard with something due, and what is due there."""
     for shard in range(store.shards):
-        found = await store.claim(shard, now_ms, limit, now_ms + 2000)
+        found = await store.claim(shard, limit, 2000)
         if found.entries:
             return shard, found
     return 0, found
@@ -43,23 +49,29 @@ async def next_runs(store: JobStore) -> Sequence[int | None]:
     return [entry.job.next_run_ms for entry in await store.all_of(CLOCK)]
 
 
-async def test_what_one_host_has_claimed_no_other_gets_until_the_claim_runs_out(store: JobStore) -> None:
+async def test_what_one_host_has_claimed_no_other_gets_until_the_claim_runs_out(
+    store: JobStore, clock: ManualClock
+) -> None:
     await store.create(recurring(), NOW, None)
     _, first = await claim(store)
     assert [e.job.id for e in first.entries] == ["a"]
-    assert (await claim(store, NOW + 1999))[1].entries == ()
-    assert (await claim(store, NOW + 2000))[1].entries == first.entries
+    clock.jump(1.999)
+    assert (await claim(store))[1].entries == ()
+    clock.jump(0.001)
+    assert (await claim(store))[1].entries == first.entries
 
 
-async def test_a_host_that_settles_late_moves_nothing_back(store: JobStore) -> None:
+async def test_a_host_that_settles_late_moves_nothing_back(store: JobStore, clock: ManualClock) -> None:
     await store.create(recurring(), NOW, None)
     shard, stale = await claim(store)
-    _, fresh = await claim(store, NOW + 2000)
+    clock.jump(2)
+    _, fresh = await claim(store)
     await store.settle(shard, [Move(fresh.entries[0], NOW + 60_000)])
     for late in (Move(stale.entries[0], NOW + 1), Move(stale.entries[0], None), Move(stale.entries[0], NOW, NOW)):
         await store.settle(shard, [late])
         assert await next_runs(store) == [NOW + 60_000]
-    assert (await claim(store, NOW + 59_999))[1].entries == ()
+    clock.jump(57.999)
+    assert (await claim(store))[1].entries == ()
 
 
 async def test_a_job_that_was_changed_after_the_claim_keeps_the_change(store: JobStore) -> None:
