@@ -49,6 +49,9 @@ class Context:
         self._invocation = invocation
         self._call = call
         self._asset_names = assets
+        # Reckoned by monotonic time from here on: a clock that is set meanwhile leaves a handler no more and no less time.
+        left_s = invocation.deadline_ms / 1000 - time.time() if invocation.deadline_ms else invocation.timeout_s
+        self._ends = time.monotonic() + min(left_s, invocation.timeout_s)
         self._ui: Ui | None = ui
 
     # --- what this invocation is ---
@@ -97,9 +100,7 @@ class Context:
     @property
     def remaining_s(self) -> float:
         """Seconds until the deadline, never below 0."""
-        if not self._invocation.deadline_ms:
-            return self._invocation.timeout_s
-        return max(0.0, self.deadline - time.time())
+        return max(0.0, self._ends - time.monotonic())
 
     # --- who and where ---
 

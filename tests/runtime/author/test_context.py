@@ -168,3 +168,14 @@ async def test_fetch_sends_one_call_and_reads_the_answer() -> None:
     call.answer = {"status": 404, "body": b'{"a":[1]}'}
     missing = await context(call=call).fetch("https://a.example")
     assert (missing.ok, missing.json(), missing.bytes()) == (False, {"a": [1]}, b'{"a":[1]}')
+
+
+def test_a_clock_that_is_set_while_a_handler_runs_leaves_it_no_more_and_no_less_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = time.time
+    given = context(deadline_ms=int(real() * 1000) + 20_000)
+    for ahead_s in (300, -300):
+        monkeypatch.setattr(time, "time", lambda ahead_s=ahead_s: real() + ahead_s)
+        assert 19 < given.remaining_s <= 20
+        assert 0 <= context(deadline_ms=int(real() * 1000) + 20_000).remaining_s <= 30
