@@ -39,7 +39,17 @@ class RedisStore:
         return open_redis(services(options, self.redis, keys=self.keys))
 
     async def advance(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)  # Redis' own clock cannot be moved
+        """Redis' own clock cannot be moved, so wait until it has."""
+        until = await self._time_s() + seconds
+
+        async def has_passed() -> bool:
+            return await self._time_s() > until
+
+        await eventually(has_passed)
+
+    async def _time_s(self) -> float:
+        seconds, micros = await self.redis.call("TIME")
+        return int(seconds) + int(micros) / 1e6
 
 
 class TestRedis(RealtimeConformance):
@@ -135,14 +145,18 @@ async def restart(server: ServerProcess) -> None:
 
 
 async def publish_until_taken(realtime: Realtime, data: bytes) -> Position:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return await realtime.publish(GAME, "events", data)
-            except ShowgroundError as error:
-                if error.code != "store_unavailable":
-                    raise
-                await asyncio.sleep(0.02)
+    positions: list[Position] = []
+
+    async def is_taken() -> bool:
+        try:
+            positions.append(await realtime.publish(GAME, "events", data))
+        except ShowgroundError as error:
+            if error.code != "store_unavailable":
+                raise
+        return bool(positions)
+
+    await eventually(is_taken, 20)
+    return positions[0]
 
 
 async def test_after_a_killed_redis_every_acknowledged_message_arrives_once_in_order(

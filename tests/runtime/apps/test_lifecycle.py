@@ -8,6 +8,7 @@ from showground.errors import Problem, ShowgroundError
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
+from showground.testing.waiting import eventually
 
 from .hosts import Died, Host, World, host
 
@@ -290,17 +291,26 @@ async def test_two_hosts_never_change_one_installation_at_once(redis: Redis, key
 
 
 async def test_a_lease_is_kept_for_as_long_as_its_host_is_at_work(redis: Redis, keys: KeySpace) -> None:
-    """Leases run by Redis' own clock, so this one test has to let real time pass: twice the lease."""
+    """Leases run by Redis' own clock, so this one test waits until that has passed the first lease's end, twice over."""
     world = World()
     world.upload("1.0.0")
     async with host(redis, keys, world, lease_s=0.2) as slow, host(redis, keys, world) as quick:
 
-        async def look_for_a_while() -> None:
-            for _ in range(8):
-                assert await quick.lifecycle.recover() == 0
-                await asyncio.sleep(0.05)
+        async def expiry_ms() -> int:
+            lease = await redis.call("HGET", keys.host("installations"), f"!lease {COUNTER}")
+            return int(lease.split()[1])
 
-        world.at["installed"] = look_for_a_while
+        async def look_until_it_would_have_ended_twice() -> None:
+            end_ms = await expiry_ms() + 200
+
+            async def is_past() -> bool:
+                assert await quick.lifecycle.recover() == 0
+                seconds, micros = await redis.call("TIME")
+                return int(seconds) * 1000 + int(micros) // 1000 > end_ms
+
+            await eventually(is_past)
+
+        world.at["installed"] = look_until_it_would_have_ended_twice
         await slow.lifecycle.install("playground", "counter")
     assert world.happened == ["installed", "AppInstall"]
 

@@ -67,12 +67,17 @@ async def test_new_work_wakes_one_host_and_not_all(
 ) -> None:
     """The host that claimed last goes first; the others only look after it had its chance."""
     turns: Counter[str] = Counter()
+    looked: set[tuple[str, str]] = set()
     run = bench.redis.run
 
     async def counting(script: Script, keys: Sequence[str], args: Sequence[Arg] = ()) -> Reply:
+        reply = await run(script, keys, args)
         if script is TURN:
-            turns[str(args[3])] += 1
-        return await run(script, keys, args)
+            host, want = str(args[3]), args[5]
+            turns[host] += 1
+            if want:
+                looked.add((host, keys[0]))
+        return reply
 
     monkeypatch.setattr(bench.redis, "run", counting)
     app = installation_id("app", "town")
@@ -83,7 +88,8 @@ async def test_new_work_wakes_one_host_and_not_all(
             name: await exits.enter_async_context(bench.runner(bench.queue(), host=name, clock=clock))
             for name in ("a", "b", "c", "d")
         }
-        await eventually(lambda: _quiet(turns))  # everybody has had a first look
+        # Everybody has had a first look at each shard, and sleeps.
+        await eventually(lambda: len(looked) == len(runners) * bench.keys.shards)
         turns.clear()
         await queue.enqueue([make("first")])
         await eventually(lambda: _first_ran(bench, clock))
@@ -104,9 +110,3 @@ async def test_new_work_wakes_one_host_and_not_all(
 async def _first_ran(bench: Bench, clock: ManualClock) -> bool:
     await clock.advance(0.001)
     return bool(bench.ran)
-
-
-async def _quiet(turns: Counter[str]) -> bool:
-    before = turns.total()
-    await asyncio.sleep(0.05)
-    return 0 < before == turns.total()
