@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import secrets
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from showground.keys import InstallationId, KeySpace
 from showground.ops import backup
 from showground.ops.presence import hosts, maintenance, present
 from showground.redis.api import Redis
+from showground.testing.waiting import eventually
 
 CLOCK = SystemClock()
 
@@ -77,7 +77,11 @@ async def test_what_expired_since_stays_away(redis: Redis, keys: KeySpace, elsew
     await redis.call("SET", keys.host("long"), "1", "PX", 100_000)
     file = io.BytesIO()
     await backup.back_up(redis, keys, CLOCK, file)
-    await asyncio.sleep(0.1)
+
+    async def has_expired() -> bool:
+        return not await redis.call("EXISTS", keys.host("short"))
+
+    await eventually(has_expired)
     await backup.restore(redis, elsewhere, CLOCK, file)
     assert list(await content(redis, elsewhere)) == [b":long"]
 

@@ -8,6 +8,7 @@ import pytest
 
 from showground.errors import ShowgroundError
 from showground.supervisor import Policy
+from showground.testing.waiting import eventually
 from showground.testing.workbench import Workbench, alive
 from showground.worker.spawning import Level
 
@@ -30,7 +31,7 @@ HOSTILE = """
             case "spin":
                 while True: pass
             case "sleep": time.sleep(1000)
-            case "nap": time.sleep(0.8); return b"rested"
+            case "nap": await call("m", "begin"); time.sleep(0.8); return b"rested"
             case "stubborn":
                 while True:
                     try: await asyncio.sleep(1000)
@@ -97,12 +98,18 @@ async def test_a_worker_that_ends_or_breaks_the_protocol_is_named_once_and_repla
 
 async def test_a_caller_who_leaves_costs_the_others_nothing(bench: Workbench) -> None:
     """Whoever closes a page while the worker is busy must not have it killed under those who stay."""
+    began = asyncio.Event()
+
+    async def begin() -> None:
+        began.set()
+
+    bench.members.members["m"] = ({"begin": begin}, None)
     bundle = bench.bundle(HOSTILE)
     await bench.invoke(bundle, "echo")
     staying = asyncio.ensure_future(bench.invoke(bundle, "nap"))
-    await asyncio.sleep(0.05)
+    await began.wait()
     leaving = [asyncio.ensure_future(bench.invoke(bundle, "echo")) for _ in range(3)]
-    await asyncio.sleep(0.05)
+    await eventually(lambda: bench.supervisor.stats()[0].in_flight == 4)
     for call in leaving:
         call.cancel()
     assert await staying == b"rested"

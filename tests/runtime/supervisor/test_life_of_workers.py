@@ -214,13 +214,19 @@ async def test_no_worker_outlives_a_host_that_is_killed(tmp_path: Path) -> None:
         from pathlib import Path
         from showground.testing.workbench import Workbench
 
+        SPIN = "import time\\nasync def run(i, p, call):\\n  await call('m', 'begin'); time.sleep(1000)"
+
         async def main():
             bench = Workbench(Path(sys.argv[1]))
-            source = "import time\\nasync def run(i, p, c):\\n  if i.name == 'spin': time.sleep(1000)\\n  return b''"
-            bundle = bench.bundle(source)
-            await bench.invoke(bundle)
-            spin = asyncio.ensure_future(bench.invoke(bundle, "spin"))
-            await asyncio.sleep(0.02)
+            bundle = bench.bundle(SPIN)
+            began = asyncio.Event()
+
+            async def begin():
+                began.set()
+
+            bench.members.members["m"] = ({"begin": begin}, None)
+            spin = asyncio.ensure_future(bench.invoke(bundle))
+            await began.wait()
             print(bench.supervisor.zygote_pid, *bench.workers(), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from showground.errors import ShowgroundError
+from showground.testing.waiting import eventually
 from showground.worker import frames
 
 LIMIT = 1 << 20
@@ -96,7 +97,7 @@ async def test_a_broken_frame_closes_the_channel_with_its_fault(end: End, data: 
 
 async def test_a_claimed_length_costs_nothing_until_its_bytes_come(end: End) -> None:
     await end.write(struct.pack(">I", LIMIT) + b"x")
-    await asyncio.sleep(0.01)
+    await eventually(lambda: end.channel._filled == 5)
     assert len(end.channel._room) == frames.READ_BYTES
 
 
