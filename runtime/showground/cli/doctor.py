@@ -32,6 +32,7 @@ SLOW_MS = 5.0
 CLOCK_S = 1.0
 """Hosts and Redis further apart than this confuse people who read logs; the queue itself goes by Redis' time."""
 SCARCE_BYTES = 1024**3
+FEW_VIEWERS = 2000
 BORN_S = 1_767_225_600
 """2026-01-01: a clock before it was never set."""
 
@@ -65,11 +66,25 @@ COMMANDS: tuple[click.Command, ...] = (doctor,)
 
 async def _examine(session: HttpSession, settings: Settings) -> list[Finding]:
     found = [finding async for finding in isolation(settings.workers.isolation)]
+    found.append(_clients())
     found += _files(settings)
     found += [finding async for finding in _redis(settings)]
     found += _plugins(settings)
     found += await asyncio.to_thread(lambda: list(_host(session)))
     return found
+
+
+def _clients() -> Finding:
+    from showground.ops.open_files import Capacity, attainable
+
+    limit = attainable()
+    views = Capacity.of(limit).views
+    text = f"{limit} open files are allowed: room for {views} viewers"
+    if views < FEW_VIEWERS:
+        return Finding(
+            "open files", "warn", text, "Raise the hard limit: LimitNOFILE= of systemd, --ulimit nofile= of Docker."
+        )
+    return Finding("open files", "ok", text)
 
 
 def _files(settings: Settings) -> Iterator[Finding]:

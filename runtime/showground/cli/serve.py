@@ -101,6 +101,7 @@ def read(session: HttpSession, flags: dict[str, Any], demo: bool = False) -> Set
 async def serve_until_stopped(settings: Settings, when_ready: Callable[[Host], Awaitable[None]] | None = None) -> int:
     """Run a host. The first SIGINT or SIGTERM drains it; a second one ends it at once. Returns the exit code."""
     from showground.host import Host  # most commands never run a host, and should start quickly
+    from showground.ops.open_files import raise_limit
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -112,6 +113,7 @@ async def serve_until_stopped(settings: Settings, when_ready: Callable[[Host], A
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping)
+    raise_limit()
     async with Host(settings) as host:
         settle_memory()
         click.echo(f"Showground is ready at {host.url} ({host.summary})", err=True)

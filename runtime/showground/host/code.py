@@ -16,6 +16,7 @@ from showground.dispatch import Dispatch
 from showground.host.events import Events
 from showground.host.foundation import Foundation
 from showground.model import AppVersion, Registration
+from showground.ops.open_files import Capacity
 from showground.ops.tickets import Tickets, ticket_keys
 from showground.supervisor.broker import Broker
 from showground.supervisor.isolation import Isolation, choose
@@ -95,6 +96,7 @@ async def lay_posts(exits: AsyncExitStack, on: Foundation, events: Events, code:
         on.clock,
         events.plugins.observe,
         on.redactor.error,
+        room=Capacity.now().views,
     )
     exits.push_async_callback(live.close)
     inbox = Inbox(on.redis, on.keys, on.host_id)

@@ -17,6 +17,7 @@ from showground.host.code import Code, Posts
 from showground.host.events import Events
 from showground.host.foundation import VERSION, Foundation
 from showground.keys import InstallationId
+from showground.ops.open_files import Capacity
 from showground.ops.routes import OpsRoutes
 from showground.web.auth import emit_authorization
 from showground.web.invoke import InvokeRoutes
@@ -33,7 +34,7 @@ STALLED_S = 10.0
 def web_server(on: Foundation, events: Events, code: Code, posts: Posts) -> WebServer:
     settings, installations, plugins = on.settings, events.installations, events.plugins
     origins = Origins(settings.host.allowed_origins, settings.host.public_url)
-    web = WebServer(on.tokens.check, origins, lambda: on.health.draining)
+    web = WebServer(on.tokens.check, origins, lambda: on.health.draining, room=Capacity.now().connections)
     static = web.files("/static", "showground", "static")
     pages = PostPages(
         posts.live, installations, code.dispatch, posts.identity, origins, static, posts.tickets, settings.host.demo

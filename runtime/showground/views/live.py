@@ -24,6 +24,7 @@ from showground.views.snapshots import Snapshots
 from showground.views.view import Connection, Event, Reached, View
 
 VIEWS_PER_HOST = 20_000
+"""At most; fewer where the host may not have so many open files."""
 PROTOCOL = 1
 FORKED = 1_000_000
 """By how much a browser may be ahead of its view's snapshot: it saw what only channel messages changed. A view that is rendered
@@ -55,6 +56,7 @@ class LivePosts:
         clock: Clock,
         observe: Callable[[HostEvent], None],
         redacted: Callable[[ShowgroundError], ShowgroundError] = lambda error: error,
+        room: int = VIEWS_PER_HOST,
     ) -> None:
         self._redacted = redacted
         self._community = community
@@ -67,6 +69,7 @@ class LivePosts:
         self._observe = observe
         self._rooms: dict[str, Room] = {}
         self._count = 0
+        self._most = min(room, VIEWS_PER_HOST)
         self._draining = False
 
     def __len__(self) -> int:
@@ -119,7 +122,7 @@ class LivePosts:
         *viewer* is who the request itself proves (cookie, ticket), None when it proves nothing: then the view's own pass
         must. A view of somebody else is never shown; the browser gets a new view, and is told so.
         """
-        if self._draining or self._count >= VIEWS_PER_HOST:
+        if self._draining or self._count >= self._most:
             raise ShowgroundError("overloaded", "this host takes no more viewers", "live", "Reconnect.", retry_after=2)
         env = hello.env or Env()
         if hello.view is not None:

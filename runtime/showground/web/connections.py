@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+import msgspec
 from aiohttp import web
 
+from showground.errors import ShowgroundError
 from showground.model import Frozen
 
 
@@ -28,11 +30,43 @@ class Patience(Frozen, frozen=True, kw_only=True):
     """How long the client may leave more than the transport's high-water mark (64 kB) of an answer unread."""
 
 
+class Doorway:
+    """Makes the protocol of each connection, and lets in no more than *room* at a time; the others hear 503 and go."""
+
+    def __init__(self, server: Callable[[], asyncio.Protocol], patience: Patience, room: int) -> None:
+        self._server = server
+        self._patience = patience
+        self._room = room
+        self._inside = 0
+        error = ShowgroundError("overloaded", "this host takes no more connections", "", "Ask another host.")
+        body = msgspec.json.encode(error.to_json())
+        self.full = (
+            b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
+        )
+
+    def __call__(self) -> PatientConnection:
+        return PatientConnection(self._server, self._patience, self)
+
+    def enter(self) -> bool:
+        if self._inside >= self._room:
+            return False
+        self._inside += 1
+        return True
+
+    def leave(self) -> None:
+        self._inside -= 1
+
+
 class PatientConnection(asyncio.Protocol):
     """Stands before aiohttp's own protocol on one connection, passes everything on, and hangs up when patience ends."""
 
-    def __init__(self, inner: asyncio.Protocol, patience: Patience) -> None:
-        self._inner = inner
+    def __init__(self, server: Callable[[], asyncio.Protocol], patience: Patience, doorway: Doorway) -> None:
+        self._server = server
+        self._doorway = doorway
+        self._inner: asyncio.Protocol = asyncio.Protocol()
+        """Aiohttp's, once there is room for it."""
+        self._is_in = False
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -50,6 +84,12 @@ class PatientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own are no subclass of asyncio's
+        if not self._doorway.enter():
+            self._transport.write(self._doorway.full)
+            self._transport.close()
+            return
+        self._is_in = True
+        self._inner = self._server()
         self._wait_for_head()
         self._inner.connection_made(transport)
 
@@ -74,6 +114,9 @@ class PatientConnection(asyncio.Protocol):
         for timer in (self._head_timer, self._late, self._unread):
             _stop(timer)
         self._head_timer = self._late = self._unread = None
+        if self._is_in:
+            self._is_in = False
+            self._doorway.leave()
         self._inner.connection_lost(error)
 
     # --- from the server ---
@@ -124,11 +167,6 @@ class PatientConnection(asyncio.Protocol):
     def _hang_up(self) -> None:
         if self._transport is not None:
             self._transport.abort()
-
-
-def patient(server: Callable[[], asyncio.Protocol], patience: Patience) -> Callable[[], PatientConnection]:
-    """A protocol factory for `loop.create_server` over aiohttp's."""
-    return lambda: PatientConnection(server(), patience)
 
 
 def connection_of(request: web.BaseRequest) -> PatientConnection | None:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from showground.errors import ShowgroundError
 from showground.web.auth import Handler, TokenCheck, guarded
-from showground.web.connections import Patience, connection_of, patient
+from showground.web.connections import Doorway, Patience, connection_of
 from showground.web.errors import error_response, failure
 from showground.web.origins import Origins, is_loopback
 from showground.web.static import StaticFiles
@@ -25,6 +25,7 @@ API_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-site",
 }
+CONNECTIONS = 30_000
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """What a handler may read at once; uploads of bundles are streamed and have their own limit."""
 
@@ -33,12 +34,18 @@ class WebServer:
     """One aiohttp application on one address. It is itself the `hookspecs.Router`; give all routes before `start`."""
 
     def __init__(
-        self, check: TokenCheck, origins: Origins, is_draining: Callable[[], bool], patience: Patience | None = None
+        self,
+        check: TokenCheck,
+        origins: Origins,
+        is_draining: Callable[[], bool],
+        patience: Patience | None = None,
+        room: int = CONNECTIONS,
     ) -> None:
         self._check = check
         self._origins = origins
         self._is_draining = is_draining
         self._patience = patience or Patience()
+        self._room = room
         self._app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._app.on_response_prepare.append(_add_headers)
         self.routes: list[tuple[str, str, str | None]] = []
@@ -86,7 +93,7 @@ class WebServer:
         assert server is not None
         try:
             self._listener = await asyncio.get_running_loop().create_server(
-                patient(server, self._patience), listen, port, backlog=1024, reuse_address=True
+                Doorway(server, self._patience, self._room), listen, port, backlog=1024, reuse_address=True
             )
         except OSError as error:
             await self._runner.cleanup()
