@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from showground.hookspecs import hookimpl
 from showground.model import HostEvent
+from showground.ops.tallies import CounterTally, SecondsTally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FAST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -27,44 +28,43 @@ class Metrics:
     def __init__(self, version: str = "") -> None:
         self.registry = CollectorRegistry()
         self._seen: dict[str, set[str]] = {name: set() for name in BOUNDS}
-        self._of_invocations: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         ProcessCollector(registry=self.registry)
         Gauge(
             "showground_build_info", "Always 1; the version is its label.", ["version"], registry=self.registry
         ).labels(version).set(1)
-        self._invocations = Counter(
+        self._invocations = CounterTally(
             "showground_invocations_total",
             "Calls of app code that ended, by outcome: `ok` or an error code.",
             ["app", "kind", "outcome"],
-            registry=self.registry,
         )
-        self._invocation_seconds = Histogram(
+        self._invocation_seconds = SecondsTally(
             "showground_invocation_duration_seconds",
             "From the call of app code to its answer.",
             ["app", "kind"],
-            buckets=FAST_SECONDS,
-            registry=self.registry,
+            FAST_SECONDS,
         )
-        self._deliveries = Counter(
+        self._deliveries = CounterTally(
             "showground_deliveries_total",
             "Attempts at deliveries of events and jobs that ended, by outcome.",
             ["app", "kind", "outcome"],
-            registry=self.registry,
         )
-        self._delivery_seconds = Histogram(
+        self._delivery_seconds = SecondsTally(
             "showground_delivery_duration_seconds",
             "One attempt at a delivery, from claim to answer.",
             ["kind"],
-            buckets=FAST_SECONDS,
-            registry=self.registry,
+            FAST_SECONDS,
         )
-        self._delivery_wait_seconds = Histogram(
-            "showground_delivery_wait_seconds",
-            "From when a delivery was due to its claim.",
-            ["kind"],
-            buckets=WAIT_SECONDS,
-            registry=self.registry,
+        self._delivery_wait_seconds = SecondsTally(
+            "showground_delivery_wait_seconds", "From when a delivery was due to its claim.", ["kind"], WAIT_SECONDS
         )
+        for tally in (
+            self._invocations,
+            self._invocation_seconds,
+            self._deliveries,
+            self._delivery_seconds,
+            self._delivery_wait_seconds,
+        ):
+            self.registry.register(tally)
         self._scheduler_lateness_seconds = Histogram(
             "showground_scheduler_lateness_seconds",
             "From a slot's time to when it was enqueued.",
@@ -88,15 +88,11 @@ class Metrics:
     def observe(self, event: HostEvent) -> None:
         match event.name:
             case "invocation":
-                counter, histogram = self._of_invocation(event)
-                counter.inc()
-                histogram.observe(event.value)
+                self._ended(event, self._invocations, self._invocation_seconds, of_app=True)
             case "delivery":
-                app, kind = self._label(event, "app"), self._label(event, "kind")
-                self._deliveries.labels(app, kind, self._label(event, "outcome")).inc()
-                self._delivery_seconds.labels(kind).observe(event.value)
+                self._ended(event, self._deliveries, self._delivery_seconds, of_app=False)
             case "delivery_waited":
-                self._delivery_wait_seconds.labels(self._label(event, "kind")).observe(max(0.0, event.value))
+                self._delivery_wait_seconds.add((self._label(event, "kind"),), max(0.0, event.value))
             case "scheduler_lateness_s":
                 self._scheduler_lateness_seconds.observe(max(0.0, event.value))
             case _:
@@ -114,17 +110,13 @@ class Metrics:
         """All of it in the text format 0.0.4 or what `CONTENT_TYPE` says."""
         return generate_latest(self.registry)
 
-    def _of_invocation(self, event: HostEvent) -> tuple[Counter, Histogram]:
-        """Kept, because finding them by their labels costs more than counting, and this is asked at every call."""
+    def _ended(self, event: HostEvent, counter: CounterTally, seconds: SecondsTally, of_app: bool) -> None:
         labels = event.labels
-        asked = labels.get("app", ""), labels.get("kind", ""), labels.get("outcome", "")
-        kept = self._of_invocations.get(asked)
-        if kept is None:
-            app, kind, outcome = (self._label(event, name) for name in ("app", "kind", "outcome"))
-            kept = self._invocations.labels(app, kind, outcome), self._invocation_seconds.labels(app, kind)
-            if (app, kind, outcome) == asked:  # what counts as `other` would make this grow without bound
-                self._of_invocations[asked] = kept
-        return kept
+        key = labels.get("app", ""), labels.get("kind", ""), labels.get("outcome", "")
+        if key not in counter.counts:
+            key = self._label(event, "app"), self._label(event, "kind"), self._label(event, "outcome")
+        counter.add(key)
+        seconds.add(key[:2] if of_app else key[1:2], event.value)
 
     def _label(self, event: HostEvent, name: str) -> str:
         return self._bounded(name, event.labels.get(name, ""))
