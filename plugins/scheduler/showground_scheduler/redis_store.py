@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import cast
 
 import msgspec
 
@@ -51,6 +50,7 @@ class _Record(msgspec.Struct, array_like=True, frozen=True):
 
 _records = msgspec.msgpack.Decoder(_Record)
 _jobs = msgspec.json.Decoder(Job)
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def _entry(raw: bytes) -> Entry:
@@ -157,15 +157,16 @@ class RedisStore:
         return Claim(now_ms, entries, int(float(wake)) if wake else None, len(raws) == limit)
 
     async def settle(self, shard: int, moves: Sequence[Move]) -> None:
-        keys, args = self._shared(shard), cast("list[Arg]", [])
+        indexes: dict[InstallationId, int] = {}
+        batch: list[tuple[int, str, int, int | None, int, int | None]] = []
         for move in moves:
             job = move.entry.job
-            assert job.next_run_ms is not None
+            index = indexes.setdefault(job.installation, len(indexes) + 1)
             next_ms = -1 if move.next_ms is None else move.next_ms
-            keys.append(self._keys.shard(shard, "scheduler", "index", job.installation))
-            args += [job.id, move.entry.generation, job.next_run_ms, next_ms]
-            args.append(next_ms if move.wake_ms is None else move.wake_ms)
-        await self._redis.run(scripts.SETTLE, keys, args)
+            wake_ms = next_ms if move.wake_ms is None else move.wake_ms
+            batch.append((index, job.id, move.entry.generation, job.next_run_ms, next_ms, wake_ms))
+        keys = [self._keys.shard(shard, "scheduler", "index", installation) for installation in indexes]
+        await self._redis.run(scripts.SETTLE, [*self._shared(shard), *keys], [_encode(batch)])
 
     @asynccontextmanager
     async def pokes(self, on_due: Callable[[int, int], None]) -> AsyncIterator[None]:

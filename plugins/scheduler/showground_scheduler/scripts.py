@@ -189,16 +189,27 @@ CLAIM: Final = Script(
     _COMMON
     + _TIME
     + """
+-- Each command takes all jobs of the batch at once: a call costs Redis more than an argument does.
 local now, limit, hold = time(tonumber(ARGV[1])), ARGV[2], tonumber(ARGV[3])
 local ids = redis.call('ZRANGEBYSCORE', DUE, '-inf', string.format('%.0f', now), 'LIMIT', 0, limit)
 local found = {now, ''}
-for _, id in ipairs(ids) do
-  local raw = redis.call('HGET', JOBS, id)
-  if raw then
-    redis.call('ZADD', DUE, string.format('%.0f', now + hold), id)
-    found[#found + 1] = raw
-  else
-    redis.call('ZREM', DUE, id)
+if #ids > 0 then
+  local held, lost = {}, {}
+  local till = string.format('%.0f', now + hold)
+  for i, raw in ipairs(redis.call('HMGET', JOBS, unpack(ids))) do
+    if raw then
+      held[#held + 1] = till
+      held[#held + 1] = ids[i]
+      found[#found + 1] = raw
+    else
+      lost[#lost + 1] = ids[i]
+    end
+  end
+  if #held > 0 then
+    redis.call('ZADD', DUE, unpack(held))
+  end
+  if #lost > 0 then
+    redis.call('ZREM', DUE, unpack(lost))
   end
 end
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
@@ -212,18 +223,48 @@ return found
 SETTLE: Final = Script(
     _COMMON
     + """
-for i = 3, #KEYS do
-  local at = (i - 3) * 5
-  local id, generation, expected = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local following, wake = tonumber(ARGV[at + 4]), ARGV[at + 5]
-  local record = read(id)
-  if record and record[GENERATION] == generation and record[NEXT] == expected and record[PAUSED] == 0 then
+-- KEYS: those of the shard, then the index of each installation
+-- ARGV: msgpack of { {which index, id, generation, expected slot, next slot or -1, when to look}, ... }
+local moves = cmsgpack.unpack(ARGV[1])
+local ids, kept, due, gone, fields, ended = {}, {}, {}, {}, {}, {}
+for i, move in ipairs(moves) do
+  ids[i] = move[2]
+end
+local raws = redis.call('HMGET', JOBS, unpack(ids))
+for i, move in ipairs(moves) do
+  local record = raws[i] and cmsgpack.unpack(raws[i])
+  if record and record[GENERATION] == move[3] and record[NEXT] == move[4] and record[PAUSED] == 0 then
+    local id, following = move[2], move[5]
     if following < 0 then
-      drop(record, KEYS[i])
+      local index = KEYS[2 + move[1]]
+      gone[#gone + 1] = id
+      fields[index] = fields[index] or {}
+      table.insert(fields[index], 'j:' .. id)
+      if record[NAME] ~= '' and redis.call('HGET', index, record[NAME]) == id then
+        table.insert(fields[index], record[NAME])
+      end
+      ended[index] = ended[index] or {}
+      ended[index][record[KIND]] = (ended[index][record[KIND]] or 0) + 1
     else
       record[NEXT] = following
-      write(record)
-      redis.call('ZADD', DUE, wake, id)
+      kept[#kept + 1] = id
+      kept[#kept + 1] = cmsgpack.pack(record)
+      due[#due + 1] = string.format('%.0f', move[6])
+      due[#due + 1] = id
+    end
+  end
+end
+if #kept > 0 then
+  redis.call('HSET', JOBS, unpack(kept))
+  redis.call('ZADD', DUE, unpack(due))
+end
+if #gone > 0 then
+  redis.call('HDEL', JOBS, unpack(gone))
+  redis.call('ZREM', DUE, unpack(gone))
+  for index, names in pairs(fields) do
+    redis.call('HDEL', index, unpack(names))
+    for kind, n in pairs(ended[index]) do
+      count(index, kind, -n)
     end
   end
 end
