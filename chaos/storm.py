@@ -16,13 +16,17 @@ from chaos.cluster import Cluster, HostProcess
 from chaos.jobs import invoke
 from chaos.judge import Judge, Rule
 from chaos.load import Promises
+from chaos.processes import cpu_s, peak_memory_mb
 from chaos.report import Report
+from showground.ops.open_files import raise_limit
 from showground.testing.viewer import NotSeen, Viewer
 
 BOUND_S = 60.0
 """Within which every viewer must be back, on two cores that also run the viewers."""
 AT_ONCE = 100
 """Viewers that arrive together at the beginning, which is not what is tested."""
+SPARE_FILES = 200
+"""What the driver has open besides its viewers."""
 
 
 class Person:
@@ -82,6 +86,11 @@ class Person:
 
 
 async def run_storm(folder: Path, *, seed: int, viewers: int) -> Report:
+    allowed = raise_limit()
+    if allowed < viewers + SPARE_FILES:
+        raise RuntimeError(
+            f"{viewers} viewers need {viewers + SPARE_FILES} open files; {allowed} are allowed (ulimit -Hn)"
+        )
     report = Report(f"./run chaos --scenario storm --seed {seed} --viewers {viewers}")
     rng = random.Random(seed)
     promises = Promises()
@@ -131,11 +140,17 @@ async def run_storm(folder: Path, *, seed: int, viewers: int) -> Report:
 async def _back(rule: Rule, people: Sequence[Person], host: HostProcess, *, patient: bool) -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()
+    assert host.pid is not None
+    busy = cpu_s(host.pid)
     await _all(people, lambda person: person.move(host.url, patient=patient))
     arrived = loop.time() - started
     await _all(people, Person.acknowledged)
     taken = loop.time() - started
     rule.notes |= {"all back after, ms": int(arrived * 1000), "all acknowledged after, ms": int(taken * 1000)}
+    rule.notes |= {
+        "CPU of their host, ms": int((cpu_s(host.pid) - busy) * 1000),
+        "its most memory, MB": peak_memory_mb(host.pid),
+    }
     rule.expect(taken <= BOUND_S, f"it took {taken:.1f} s")
     for person in people:
         rule.expect(person.viewer.resumed, f"view {person.viewer.view} was not restored")
