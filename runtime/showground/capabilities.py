@@ -285,14 +285,23 @@ class Member(Frozen, frozen=True, kw_only=True):
 
 
 class Community(Protocol):
-    """Where posts and people come from: the built-in community, or an operator's own forum in its place."""
+    """Where posts and people come from: the built-in community, or an operator's own forum in its place.
 
-    async def live_post(self, post_id: str) -> LivePost | None: ...
+    Ids come from browsers and apps as they are: whatever has no such form is unknown, and what is unknown is None. Every host
+    sees a change at once. None never means that the forum did not answer: that is `store_unavailable`.
+    """
 
-    async def member(self, community: str, user_id: str) -> Member | None: ...
+    async def live_post(self, post_id: str) -> LivePost | None:
+        """The interactive post of that id; None for any other post, and for one that was removed or deleted."""
+        ...
+
+    async def member(self, community: str, user_id: str) -> Member | None:
+        """A person, and whether they moderate *community* now."""
+        ...
 
     async def signed_in(self, request: web.Request, community: str) -> Member | None:
-        """Who sent *request*, as a session that the browser carries proves; None for somebody who is not signed in."""
+        """Who sent *request*, as a session that the browser carries proves, and as `member` has them; None for somebody who is
+        not signed in, or whose session was forged or has ended."""
         ...
 
 

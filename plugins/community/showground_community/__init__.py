@@ -19,7 +19,7 @@ from showground_community.store import PERMANENT, Store
 
 
 @asynccontextmanager
-async def _build(services: Services) -> AsyncIterator[Forum]:
+async def build(services: Services) -> AsyncIterator[Forum]:
     store = Store(services.redis, services.keys)
     sessions = Sessions(services.secret, services.clock, is_secure=services.public_url.startswith("https:"))
     yield Forum(store, sessions, services.clock, services.emit)
@@ -27,7 +27,7 @@ async def _build(services: Services) -> AsyncIterator[Forum]:
 
 @hookimpl
 def provide(offer: Offer) -> None:
-    offer(COMMUNITY, "redis", _build)
+    offer(COMMUNITY, "redis", build)
     offer.permanent(*PERMANENT)
 
 

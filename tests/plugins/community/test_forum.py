@@ -86,19 +86,6 @@ async def test_a_name_is_one_person_whatever_its_case(forum: Forum, ada: User) -
     assert (await forum.join("ADA")).id == ada.id
 
 
-async def test_an_apps_interactive_post_is_a_live_post(forum: Forum) -> None:
-    post = await reddit(forum).submit_post("Board", post_data={"size": 8})
-    live = await forum.live_post(post.id)
-    assert live is not None
-    assert (live.installation, live.post_type, live.data) == ("board:playground", "Board", b'{"size":8}')
-    assert post.author_name == "board"
-
-
-async def test_a_text_post_of_an_app_is_not_live(forum: Forum) -> None:
-    post = await reddit(forum).submit_post("News", text="plain")
-    assert await forum.live_post(post.id) is None
-
-
 async def test_comments_come_oldest_first_and_tell_both_events(
     forum: Forum, ada: User, events: Events, clock: ManualClock
 ) -> None:
@@ -153,39 +140,6 @@ async def test_an_app_changes_and_deletes_only_what_it_wrote(forum: Forum, ada: 
         await client.get_post_by_id(own.id)
     assert caught.value.code == "not_found"
     assert events.names[-2:] == ["PostUpdate", "PostDelete"]
-
-
-async def test_an_app_sees_nothing_of_another_community(forum: Forum, ada: User) -> None:
-    post = await forum.submit_post("elsewhere", ada.id, "Secret")
-    comment = await forum.submit_comment(post.id, ada.id, "hidden")
-    client = reddit(forum)
-    for attempt in (client.get_post_by_id(post.id), client.get_comment_by_id(comment.id), client.remove(comment.id)):
-        with pytest.raises(ShowgroundError) as caught:
-            await attempt
-        assert caught.value.code == "not_found"
-    assert await client.get_new_posts() == []
-    with pytest.raises(ShowgroundError) as caught:
-        await client.submit_post("Spam", subreddit_name="elsewhere")
-    assert caught.value.code == "forbidden"
-
-
-async def test_acting_as_a_user_needs_the_scope_and_somebody_signed_in(forum: Forum, ada: User) -> None:
-    post = await forum.submit_post("playground", ada.id, "Hello")
-    comment = await reddit(forum, ada).submit_comment(post.id, "as her", run_as="user")
-    assert comment.author_name == "Ada"
-    with pytest.raises(ShowgroundError, match="nobody is signed in"):
-        await reddit(forum).submit_comment(post.id, "as nobody", run_as="user")
-    with pytest.raises(ShowgroundError, match="SUBMIT_POST"):
-        await reddit(forum, ada).submit_post("as her", text="x", run_as="user")
-
-
-async def test_the_current_user_is_who_looks_or_nobody(forum: Forum, ada: User) -> None:
-    await forum.store.set_moderator("playground", ada.id, True)
-    user = await reddit(forum, ada).get_current_user()
-    assert user is not None
-    assert (user.id, user.username, user.is_moderator) == (ada.id, "Ada", True)
-    assert await reddit(forum).get_current_user() is None
-    assert [m.username for m in await reddit(forum).get_moderators()] == ["Ada"]
 
 
 async def test_flair_and_marks_tell_their_events_once(forum: Forum, ada: User, events: Events) -> None:
