@@ -22,6 +22,10 @@ APP_NAME = re.compile(r"[a-z][a-z0-9-]{1,31}")
 COMMUNITY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 CHANNEL_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 """Devvit allows `[a-zA-Z0-9_]+`; the length bound is ours."""
+PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""Without `:`, so that the keys of the deployment `sg` never take in those of another: were there an `sg:x`, a backup of `sg`
+would copy it, and a restore over `sg` would delete it. Without `{`, which would take the place of the hash tags."""
+PREFIX_RULE = "Use letters, digits, _, . and -, at most 64; no colon."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,17 @@ def split_installation(installation: InstallationId) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class KeySpace:
-    """Builds every Redis key. *prefix* lets several deployments share one Redis."""
+    """Builds every Redis key. *prefix* lets several deployments share one Redis; raises `misconfigured` when it can't be one."""
 
     prefix: str = "sg"
     shards: int = 8
     """How many slots the host-wide queues are spread over; fixed for the life of a deployment."""
+
+    def __post_init__(self) -> None:
+        if not PREFIX.fullmatch(self.prefix):
+            raise ShowgroundError(
+                "misconfigured", f"{self.prefix!r} can't be a prefix of keys", "redis.prefix", PREFIX_RULE
+            )
 
     def host(self, *parts: str) -> str:
         """A key of the deployment as a whole: `sg:bundles`."""

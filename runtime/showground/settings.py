@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from showground.errors import Problem, ShowgroundError
+from showground.keys import PREFIX, PREFIX_RULE
 from showground.model import Frozen, LimitBounds
 
 ENVIRONMENT_PREFIX = "SHOWGROUND_"
@@ -43,11 +44,15 @@ class RedisSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fsync: Literal["everysec", "always"] = "everysec"
     """How often the embedded server's append-only file reaches the disk: a power cut may cost a second, or nothing."""
     prefix: str = "sg"
-    """First part of every key; lets deployments share one Redis."""
+    """First part of every key; lets deployments share one Redis. Letters, digits, `_`, `.` and `-`."""
     shards: int = 8
     """Slots that the host-wide queues are spread over; fixed for the life of a deployment."""
     deadline_s: float = 5.0
     """Seconds after which a command that was not answered fails."""
+
+    def __post_init__(self) -> None:
+        if not PREFIX.fullmatch(self.prefix):
+            raise ValueError(f"prefix = {self.prefix!r} can't be one. {PREFIX_RULE}")
 
 
 class WorkerSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from showground.errors import ShowgroundError
+from showground.keys import KeySpace
 from showground.settings import load_settings
 
 
@@ -62,3 +63,14 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
 def test_a_relative_data_folder_is_meant_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings(environ={}).data_dir == tmp_path / ".showground"
+
+
+@pytest.mark.parametrize("prefix", ["sg:x", "", "a b", "{sg}", "sg*", "s" * 65])
+def test_a_prefix_that_could_begin_with_anothers_or_break_a_slot_is_refused(prefix: str) -> None:
+    with pytest.raises(ShowgroundError) as caught:
+        load_settings(environ={"SHOWGROUND_REDIS_PREFIX": prefix})
+    [problem] = caught.value.details
+    assert "no colon" in problem.message
+    with pytest.raises(ShowgroundError, match="prefix") as caught:
+        KeySpace(prefix)
+    assert caught.value.code == "misconfigured"

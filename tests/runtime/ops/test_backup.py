@@ -137,3 +137,18 @@ async def test_a_lasting_mark_stays_until_the_work_is_done(redis: Redis, keys: K
         pass
     async with present(redis, keys, "two", CLOCK):
         pass
+
+
+@pytest.mark.parametrize("more", ["x", "-x", ".x", "_x"])
+async def test_a_deployment_whose_prefix_begins_with_this_ones_is_neither_copied_nor_erased(
+    redis: Redis, keys: KeySpace, more: str
+) -> None:
+    longer = KeySpace(keys.prefix + more)
+    await redis.call("SET", keys.host("bundle", "ours"), "1")
+    await redis.call("SET", longer.host("bundle", "theirs"), "1")
+    file = io.BytesIO()
+    assert (await backup.back_up(redis, keys, CLOCK, file)).keys == 1
+    await backup.erase(redis, keys)
+    assert await backup.is_empty(redis, keys)
+    assert not await backup.is_empty(redis, longer)
+    await backup.erase(redis, longer)
