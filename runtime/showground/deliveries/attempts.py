@@ -49,7 +49,7 @@ class Attempts:
             # Never written by this version: another program's, or damage. It must not block what waits behind it.
             log.error("the stored delivery %s cannot be read and is dropped: %s", claim.name, error)
             installation, _, delivery_id = claim.name.partition("|")
-            return Ack(installation, delivery_id, claim.fence, "t")
+            return Ack(installation, delivery_id, claim.token, "t")
         age_ms = claimed_at_ms - int(claim.stored[1:HEADER_BYTES])
         started = self._clock.monotonic()
         started_ms = self._clock.now_ms()
@@ -116,7 +116,7 @@ class Attempts:
         )
         letter = packed(encode_letter(delivery, outcome)) if what == "x" else NOTHING
         return Ack(
-            delivery.installation, delivery.id, claim.fence, what, delivery.group, packed(outcome), delay_ms, letter
+            delivery.installation, delivery.id, claim.token, what, delivery.group, packed(outcome), delay_ms, letter
         )
 
     def _tell(self, delivery: Delivery, outcome: str, elapsed_s: float, waited_ms: int) -> None:

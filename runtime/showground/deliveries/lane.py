@@ -141,7 +141,7 @@ class Lane:
         if not held:
             return
         try:
-            lost = await self.shard.renew([(claim.name, claim.fence) for claim, _ in held], self._queue.settings)
+            lost = await self.shard.renew([(claim.name, claim.token) for claim, _ in held], self._queue.settings)
         except (ShowgroundError, CommandRefused) as error:
             log.warning("shard %s: leases were not renewed: %s", self.number, error)
             return
@@ -173,7 +173,7 @@ class Lane:
         for claim, task in held:
             if task.cancelled():
                 installation, _, delivery_id = claim.name.partition("|")
-                acks.append(Ack(installation, delivery_id, claim.fence, "b"))
+                acks.append(Ack(installation, delivery_id, claim.token, "b"))
         if acks:
             await self.shard.turn(acks, 0, self._host_id, self._queue.settings)
 

@@ -179,25 +179,14 @@ def _stamped(delivery: Delivery, now_ms: int) -> Delivery:
 
 def _item(delivery: Delivery, now_ms: int, redrive: bool) -> tuple[object, ...]:
     delivery = _stamped(delivery, now_ms)
-    overlap, skipped = delivery.overlap, b""
+    overlap = delivery.overlap
     if redrive and overlap == "skip":
         overlap = "queue"  # an operator who redrives wants it run, if later
-    if overlap == "skip":
-        skipped = encode_outcome(
-            Outcome(
-                delivery=delivery.id,
-                installation=delivery.installation,
-                status="skipped",
-                attempts=0,
-                finished_at_ms=now_ms,
-            )
-        )
     return (
         delivery.id,
         0 if redrive else delivery.due_at_ms,
         delivery.group,
         overlap,
         packed(encode(delivery)),
-        packed(skipped),
         redrive,
     )

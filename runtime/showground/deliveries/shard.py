@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
 
     installation: str
     id: str
-    fence: str
+    token: str
     what: What
     group: str = ""
     outcome: msgspec.Raw = NOTHING
@@ -32,13 +32,16 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     letter: msgspec.Raw = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     name: str
     """`installation|id`."""
-    fence: str
-    attempt: int
+    token: str
+    """`<attempt> <fencing number>`: the number grows with each claim, so an older token is of a claim that was lost."""
     stored: bytes
+
+    @property
+    def attempt(self) -> int:
+        return int(self.token.partition(" ")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +102,13 @@ class Shard:
             dropped_letters=dropped,
             refused=refused,
             claims=[
-                Claim(name.decode(), fence.decode(), attempt, stored)
-                for name, fence, attempt, stored in zip(*[iter(flat)] * 4, strict=True)
+                Claim(name.decode(), token.decode(), stored)
+                for name, token, stored in zip(*[iter(flat)] * 3, strict=True)
             ],
         )
 
     async def renew(self, held: Sequence[tuple[str, str]], settings: DeliverySettings) -> Sequence[int]:
-        """Extend the leases of (name, fence); returns the positions of those that somebody else holds now."""
+        """Extend the leases of (name, token); returns the positions of those that somebody else holds now."""
         lost: Sequence[int] = await self.run(scripts.RENEW, settings.lease_ms, encode(held))
         return lost
 

@@ -52,7 +52,6 @@ for i = 1, math.min(#ids, 2000), 2 do
   stored[n] = base .. ':d:' .. names[n]
 end
 if #names > 0 then
-  each('HDEL', base .. ':running', names)
   each('ZREM', base .. ':leases', names)
   each('ZREM', base .. ':due', names)
   each('HDEL', out, fields)
