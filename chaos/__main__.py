@@ -8,10 +8,12 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from chaos.overload import run_overload
+from chaos.plan import Deployment
 from chaos.run import run_with_faults
 from chaos.storm import run_storm
 
@@ -24,6 +26,14 @@ from chaos.storm import run_storm
     show_default=True,
     help="What happens.",
 )
+@click.option(
+    "--redis",
+    "deployment",
+    type=click.Choice(get_args(Deployment)),
+    default="single",
+    show_default=True,
+    help="What the hosts of the scenario faults are on.",
+)
 @click.option("--seconds", default=120.0, show_default=True, help="How long load and faults go on.")
 @click.option("--seed", type=int, help="Of the plan of faults; a random one is taken, and shown.")
 @click.option("--hosts", default=2, show_default=True, type=click.IntRange(1, 8))
@@ -32,7 +42,15 @@ from chaos.storm import run_storm
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--keep", is_flag=True, help="Keep the hosts' logs and data, and say where.")
 def main(
-    scenario: str, seconds: float, seed: int | None, hosts: int, jobs: int, viewers: int, as_json: bool, keep: bool
+    scenario: str,
+    deployment: Deployment,
+    seconds: float,
+    seed: int | None,
+    hosts: int,
+    jobs: int,
+    viewers: int,
+    as_json: bool,
+    keep: bool,
 ) -> None:
     """Run several hosts under load while they are killed, frozen and cut off, and check that nothing acknowledged is lost."""
     folder = Path(tempfile.mkdtemp(prefix="showground-chaos-"))
@@ -43,7 +61,7 @@ def main(
         case "storm":
             run = run_storm(folder, seed=seed, viewers=viewers)
         case _:
-            run = run_with_faults(folder, seed=seed, seconds=seconds, hosts=hosts, jobs=jobs)
+            run = run_with_faults(folder, seed=seed, seconds=seconds, hosts=hosts, jobs=jobs, deployment=deployment)
     report = asyncio.run(run)
     click.echo(report.json() if as_json else report.text())
     if keep or not report.passed:

@@ -1,4 +1,4 @@
-"""The system under test: one Redis with an append-only file, and hosts on it, each behind a line of its own."""
+"""The system under test: a Redis, and hosts on it, each with a clock and, where that can be, a line of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -22,9 +23,11 @@ from typing import Any, Self
 
 import aiohttp
 
+from chaos.clock import set_clock
+from chaos.plan import Deployment
 from chaos.processes import Process, descendants, process
 from chaos.proxy import Proxy
-from showground.redis.server import ServerProcess
+from chaos.store import Store, running_store
 
 LEDGER = Path(__file__).parent / "bundles" / "ledger"
 PREFIX = "chaos"
@@ -37,7 +40,7 @@ data_dir = "{data_dir}"
 drain_s = {drain_s}
 
 [redis]
-url = "redis://:{password}@127.0.0.1:{redis_port}"
+url = "{redis_url}"
 prefix = "{prefix}"
 deadline_s = 3.0
 
@@ -51,11 +54,16 @@ level = "info"
 [events.types."chaos.plan"]
 [events.types."chaos.stop"]
 [events.types."chaos.open"]
+[events.types."chaos.fill"]
+[events.types."chaos.free"]
 
 [scheduler]
 recurring_jobs = 1000
 creations_per_minute = 100000
 one_off_jobs = 10000
+
+[redis_kv]
+quota_bytes = {quota_bytes}
 
 [deliveries]
 lease_s = {lease_s}
@@ -73,17 +81,18 @@ messages_per_s = {messages_per_s}
 """
 DEFAULTS: Mapping[str, object] = {
     "isolation": "process", "drain_s": 3.0, "lease_s": 3.0, "max_attempts": 12, "backlog": 10_000, "messages_per_s": 100,
+    "quota_bytes": 500_000_000,
 }  # fmt: skip
 
 
 class HostProcess:
-    """One `showground serve`, with its own data folder and its own line to Redis."""
+    """One host, with its own data folder, its own clock and its own line to Redis."""
 
-    def __init__(self, number: int, folder: Path, port: int, proxy: Proxy) -> None:
+    def __init__(self, number: int, folder: Path, port: int, line: Proxy | None) -> None:
         self.number = number
         self.folder = folder
         self.url = f"http://127.0.0.1:{port}"
-        self.proxy = proxy
+        self.line = line
         self.is_frozen = False
         self.is_disturbed = False
         """Something is being done to it now, so nothing else is."""
@@ -91,6 +100,16 @@ class HostProcess:
         """Everything that ever ran below it: none of it may outlive it."""
         self.exit_codes: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self.set_clock(0.0)
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Put its clock so far ahead of the right time, or behind; it stays so when the host is started again."""
+        self.ahead_s = ahead_s
+        set_clock(self.folder / "clock", ahead_s)
+
+    def clock_s(self) -> float:
+        """What its clock shows: seconds since 1970."""
+        return time.time() + self.ahead_s
 
     @property
     def pid(self) -> int | None:
@@ -102,9 +121,13 @@ class HostProcess:
 
     def start(self) -> None:
         with (self.folder / "host.log").open("ab") as log:
-            command = [sys.executable, "-m", "showground", "serve", "--settings", str(self.folder / "showground.toml")]
+            files = [str(self.folder / "showground.toml"), str(self.folder / "clock")]
             self._process = subprocess.Popen(
-                [*command], stdout=log, stderr=log, cwd=self.folder, env={**os.environ, "NO_COLOR": "1"}
+                [sys.executable, "-m", "chaos.host", *files],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
             )
 
     def look(self) -> list[Process]:
@@ -186,25 +209,28 @@ async def readiness(client: aiohttp.ClientSession, url: str, timeout_s: float = 
 class Cluster:
     """Use as an async context manager: entered, every host is ready; left, every process of it is gone."""
 
-    def __init__(self, folder: Path, hosts: int, rng: random.Random, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, hosts: int, rng: random.Random, deployment: Deployment = "single", **settings: object
+    ) -> None:
         self._folder = folder
         self._count = hosts
         self._rng = rng
         self._settings = {**DEFAULTS, **settings}
         self._exits = AsyncExitStack()
-        self.redis = ServerProcess(folder / "redis")
+        self._deployment = deployment
+        self.store: Store
         self.hosts: list[HostProcess] = []
         self.client: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:
-            exits.callback(self.redis.close)
-            self.redis.start()
-            await asyncio.to_thread(self.redis.wait_ready)
+            self.store = exits.enter_context(running_store(self._deployment, self._folder / "redis"))
             key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
             for number in range(self._count):
-                proxy = await exits.enter_async_context(Proxy(self.redis.socket))
-                host = self._make(number, proxy, key)
+                line = None
+                if self.store.socket is not None:
+                    line = await exits.enter_async_context(Proxy(self.store.socket))
+                host = self._make(number, line, key)
                 self.hosts.append(host)
                 exits.callback(host.kill)
                 host.start()
@@ -230,7 +256,7 @@ class Cluster:
                 host.thaw()
         await self._exits.aclose()
 
-    def _make(self, number: int, proxy: Proxy, key: str) -> HostProcess:
+    def _make(self, number: int, line: Proxy | None, key: str) -> HostProcess:
         folder = self._folder / f"host{number}"
         (folder / "data").mkdir(parents=True, mode=0o700)
         (folder / "data" / "secret.key").write_text(key)
@@ -238,13 +264,12 @@ class Cluster:
         text = SETTINGS.format(
             port=port,
             data_dir=folder / "data",
-            password=self.redis.password,
-            redis_port=proxy.port,
+            redis_url=self.store.url(0 if line is None else line.port),
             prefix=PREFIX,
             **self._settings,
         )
         (folder / "showground.toml").write_text(text)
-        return HostProcess(number, folder, port, proxy)
+        return HostProcess(number, folder, port, line)
 
     def any_live(self) -> HostProcess | None:
         live = [host for host in self.hosts if host.is_live]

@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 from collections import Counter
+from typing import Protocol
 
-import aiohttp
-
-from chaos.cluster import Cluster, HostProcess, readiness
+from chaos.app_faults import AppFaults
+from chaos.cluster import Cluster, HostProcess
+from chaos.failovers import ClusterFailovers, Failovers, SentinelFailovers
 from chaos.load import Promises
 from chaos.plan import Fault
+from chaos.server_faults import ServerFaults
+from chaos.store import ClusterStore, OneServer, SentinelStore, Store
+from chaos.watch import Watch
 
-GUEST = "drifter"
-"""The community in which the app is uninstalled now and then; nothing in it is counted."""
-RED_S = 3.0
-"""How long after its limit `/readyz` may take to go red (its own poll included)."""
-GREEN_S = 30.0
-"""A host that was frozen shortly before is red for the 10 s in which that counts as a blocked event loop."""
+
+class Harm(Protocol):
+    async def do(self, fault: Fault) -> bool:
+        """False when there was nothing to be done it to."""
+        ...
 
 
 class Faults:
     def __init__(self, cluster: Cluster, promises: Promises, communities: list[str], rng: random.Random) -> None:
         self._cluster = cluster
         self._promises = promises
-        self._communities = communities
         self._rng = rng
-        self._redis = asyncio.Lock()
-        self._apps = asyncio.Lock()
-        self._version = 0
+        self._watch = Watch(cluster, promises, communities[0])
+        self._apps = AppFaults(cluster, promises, communities, rng)
+        self._store = self._harm_of(cluster.store, communities)
         self.done: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
-        self.readiness_seen: Counter[str] = Counter()
+
+    @property
+    def seen(self) -> Counter[str]:
+        return self._watch.seen
+
+    def _harm_of(self, store: Store, communities: list[str]) -> Harm:
+        match store:
+            case OneServer():
+                return ServerFaults(store.server, self._watch, self._promises)
+            case SentinelStore():
+                return Failovers(SentinelFailovers(store.led))
+            case ClusterStore():
+                return Failovers(ClusterFailovers(store.cluster, communities, self._rng))
+        raise TypeError(store)
 
     async def run(self, faults: list[Fault]) -> None:
         """All of *faults*, each at its time; returns when the last is over and every host is ready again."""
@@ -51,16 +64,14 @@ class Faults:
 
     async def _do(self, fault: Fault) -> bool:
         match fault.kind:
-            case "kill redis" | "redis away":
-                return await self._redis_away(fault)
-            case "freeze redis":
-                return await self._freeze_redis(fault)
-            case "kill all":
-                return await self._kill_all()
-            case "upgrade app":
-                return await self._upgrade()
-            case "reinstall app":
-                return await self._reinstall()
+            case "upgrade app" | "reinstall app" | "fill quota":
+                return await self._apps.do(fault)
+            case "kill redis" | "redis away" | "freeze redis" | "kill all" | "disk full":
+                return await self._store.do(fault)
+            case "fail over" | "kill primary" | "move slots":
+                return await self._store.do(fault)
+            case "clock jump":
+                return await self._set_clock(fault)
         host = self._choose(fault)
         if host is None:
             return False
@@ -78,17 +89,29 @@ class Faults:
             return None
         return calm[fault.host % len(calm)]
 
+    async def _set_clock(self, fault: Fault) -> bool:
+        """Of any host, whatever else happens to it; then back over the last minute's beginning, or right, or not at all."""
+        host = self._cluster.hosts[fault.host % len(self._cluster.hosts)]
+        host.set_clock(host.ahead_s + fault.shift_s)
+        await asyncio.sleep(fault.lasts_s)
+        match self._rng.randrange(3):
+            case 0:
+                host.set_clock(0.0)
+            case 1:
+                host.set_clock(host.ahead_s - host.clock_s() % 60 - self._rng.uniform(0.1, 5.0))
+        return True
+
     async def _disturb(self, host: HostProcess, fault: Fault) -> bool:
         match fault.kind:
             case "kill host":
                 host.kill()
                 await asyncio.sleep(fault.lasts_s)
-                await self._start(host)
+                await self._watch.start(host)
             case "stop host":
                 code = await host.stop()
                 if code != 0:
                     self._promises.breach(f"host {host.number} ended with {code} when asked to: {host.last_words()}")
-                await self._start(host)
+                await self._watch.start(host)
             case "freeze host":
                 host.freeze()
                 await asyncio.sleep(fault.lasts_s)
@@ -99,123 +122,12 @@ class Faults:
             case "kill zygote":
                 zygotes = host.zygotes()
                 return bool(zygotes) and zygotes[0].kill()
-            case "cut line":
-                host.proxy.cut()
+            case "cut line" if host.line is not None:
+                host.line.cut()
                 await asyncio.sleep(fault.lasts_s)
-                host.proxy.mend()
-            case "slow line":
-                host.proxy.delay_s = self._rng.uniform(0.05, 0.6)
+                host.line.mend()
+            case "slow line" if host.line is not None:
+                host.line.delay_s = self._rng.uniform(0.05, 0.6)
                 await asyncio.sleep(fault.lasts_s)
-                host.proxy.delay_s = 0.0
-        return True
-
-    async def _start(self, host: HostProcess) -> None:
-        """A host that is started while Redis is away gives up; a supervisor would start it again, and so do we."""
-        for _ in range(20):
-            host.start()
-            try:
-                await host.ready(self._cluster.client)
-                return
-            except RuntimeError as error:
-                if host.pid is not None:
-                    self._promises.breach(str(error))
-                    return
-                await asyncio.sleep(0.5)
-        self._promises.breach(f"host {host.number} did not come up again: {host.last_words()}")
-
-    async def _redis_away(self, fault: Fault) -> bool:
-        async with self._redis:
-            redis = self._cluster.redis
-            redis.kill()
-            if fault.kind == "redis away":
-                await asyncio.sleep(fault.lasts_s)
-                await self._all_red()
-            else:
-                await asyncio.sleep(fault.lasts_s)
-            redis.start()
-            await asyncio.to_thread(redis.wait_ready)
-            if fault.kind == "redis away":
-                await self._all_green()
-        return True
-
-    async def _freeze_redis(self, fault: Fault) -> bool:
-        """It does late what it was asked in time: hosts can't know whether a command that was not answered was carried out."""
-        async with self._redis:
-            pid = self._cluster.redis.pid
-            assert pid is not None
-            os.kill(pid, signal.SIGSTOP)
-            try:
-                await asyncio.sleep(fault.lasts_s)
-            finally:
-                os.kill(pid, signal.SIGCONT)
-        return True
-
-    async def _kill_all(self) -> bool:
-        """As a power cut does, but for what the disk's cache holds: every host that is up, and Redis, in one moment."""
-        async with self._redis:
-            hosts = self._settled()
-            for host in hosts:
-                host.is_disturbed = True
-            try:
-                self._cluster.redis.kill()
-                for host in hosts:
-                    host.kill()
-                self._cluster.redis.start()
-                await asyncio.to_thread(self._cluster.redis.wait_ready)
-                await asyncio.gather(*map(self._start, hosts))
-            finally:
-                for host in hosts:
-                    host.is_disturbed = False
-        return True
-
-    async def _all_red(self) -> None:
-        for host in self._settled():
-            status = await readiness(self._cluster.client, host.url)
-            if status is None:
-                continue  # it was hit by another fault just now
-            self.readiness_seen["red" if status == 503 else "not red"] += 1
-            if status != 503:
-                self._promises.breach(f"host {host.number} says it is ready ({status}) while Redis is away")
-            await self._refuses(host)
-
-    async def _refuses(self, host: HostProcess) -> None:
-        """A request that needs Redis is refused in good order."""
-        path = f"/api/v1/communities/{self._communities[0]}/apps/ledger/channels/news"
-        try:
-            async with self._cluster.client.post(host.url + path, json={"n": 0}) as response:
-                if response.status != 503 or "Retry-After" not in response.headers:
-                    self._promises.breach(f"while Redis is away, a publication is answered {response.status}")
-                else:
-                    self.readiness_seen["503 with Retry-After"] += 1
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if host.is_live and not host.is_disturbed:
-                self._promises.breach(f"while Redis is away, a publication got no answer: {error!r}")
-
-    async def _all_green(self) -> None:
-        deadline = asyncio.get_running_loop().time() + GREEN_S
-        for host in self._settled():
-            while await readiness(self._cluster.client, host.url) != 200:
-                if asyncio.get_running_loop().time() > deadline:
-                    if host.is_live and not host.is_disturbed:
-                        self._promises.breach(f"host {host.number} is not ready {GREEN_S:g} s after Redis came back")
-                    break
-                await asyncio.sleep(0.1)
-            else:
-                self.readiness_seen["green again"] += 1
-
-    def _settled(self) -> list[HostProcess]:
-        return [host for host in self._cluster.hosts if host.is_live and not host.is_disturbed]
-
-    async def _upgrade(self) -> bool:
-        async with self._apps:
-            self._version += 1
-            version = f"1.0.{self._version}"
-            await self._cluster.upload(version)
-            await self._cluster.install(self._rng.choice(self._communities), version)
-        return True
-
-    async def _reinstall(self) -> bool:
-        async with self._apps:
-            await self._cluster.insist("DELETE", f"/api/v1/communities/{GUEST}/apps/ledger", good=(200, 202, 204, 404))
-            await self._cluster.install(GUEST, "1.0.0")
+                host.line.delay_s = 0.0
         return True

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from zlib import crc32
 
@@ -43,15 +44,18 @@ class Rule:
 
 
 class Judge:
-    def __init__(self, cluster: Cluster, promises: Promises, client: redis.Redis | None) -> None:
+    def __init__(self, cluster: Cluster, promises: Promises) -> None:
         self._cluster = cluster
         self._promises = promises
-        self._redis = client
 
-    @property
+    @cached_property
     def _client(self) -> redis.Redis:
-        assert self._redis is not None, "this judge was given no Redis to look at"
-        return self._redis
+        """Opened when there is something to be judged: whoever serves then goes on doing so."""
+        return self._cluster.store.open()
+
+    def close(self) -> None:
+        if "_client" in self.__dict__:
+            self._client.close()
 
     def _hash(self, community: str, name: str) -> dict[str, int]:
         stored: Any = self._client.hgetall(f"{PREFIX}:{{ledger:{community}}}:kv:{name}")

@@ -80,10 +80,10 @@ class Events(Source):
         while not self.stopping.is_set():
             number += 1
             behaviour = "never" if number % 40 == 0 else "later" if number % 10 == 0 else "well"
-            await self._send(f"{self.community}{number}", behaviour)
+            await self.send(f"{self.community}{number}", behaviour)
             await asyncio.sleep(self.pause_s * self.rng.uniform(0.5, 1.5))
 
-    async def _send(self, name: str, behaviour: str) -> None:
+    async def send(self, name: str, behaviour: str) -> None:
         event = {
             "specversion": "1.0", "id": name, "source": "/chaos", "type": "PostCreate", "subject": self.community,
             "data": {"post": {"id": f"t3_{name}", "title": behaviour}},

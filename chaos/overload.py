@@ -11,7 +11,6 @@ from statistics import median
 from typing import Any
 
 import aiohttp
-import redis as redis_py
 
 from chaos.cluster import Cluster, MissingRetryAfter
 from chaos.jobs import invoke
@@ -107,9 +106,8 @@ async def run_overload(folder: Path, *, seed: int, seconds: float) -> Report:
     promises = Promises()
     async with AsyncExitStack() as exits:
         cluster = await exits.enter_async_context(Cluster(folder, 1, random.Random(seed), backlog=BACKLOG))
-        client = redis_py.Redis(unix_socket_path=str(cluster.redis.socket), password=cluster.redis.password)
-        exits.callback(client.close)
-        judge = Judge(cluster, promises, client)
+        judge = Judge(cluster, promises)
+        exits.callback(judge.close)
         await cluster.upload("1.0.0")
         posts = {}
         for community in (NOISY, QUIET):

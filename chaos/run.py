@@ -8,32 +8,39 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import redis as redis_py
-
+from chaos.app_faults import GLUTTON, GUEST
 from chaos.cluster import Cluster
-from chaos.faults import GUEST, Faults
+from chaos.faults import Faults
 from chaos.jobs import Jobs, invoke
 from chaos.judge import Judge, Rule
 from chaos.load import Crowd, Events, Listener, Member, Promises, Publisher
-from chaos.plan import plan
+from chaos.plan import KINDS, Deployment, Fault, plan
 from chaos.report import Report
 
 COMMUNITIES = ["alpha", "beta", "gamma"]
 QUIET_S = 90.0
+QUOTA = 10_000_000
+"""Bytes of an installation: much more than the load needs, and soon filled."""
 VIEWERS, LISTENERS = 3, 2
 """Of each community."""
 
 
-async def run_with_faults(folder: Path, *, seed: int, seconds: float, hosts: int, jobs: int = 500) -> Report:
+async def run_with_faults(
+    folder: Path, *, seed: int, seconds: float, hosts: int, jobs: int = 500, deployment: Deployment = "single"
+) -> Report:
     """Raises only when the run itself could not be made; what the system does wrong is in the report."""
     rng = random.Random(seed)
-    report = Report(f"./run chaos --seed {seed} --seconds {seconds:g} --hosts {hosts} --jobs {jobs}")
+    where = "" if deployment == "single" else f" --redis {deployment}"
+    report = Report(f"./run chaos{where} --seed {seed} --seconds {seconds:g} --hosts {hosts} --jobs {jobs}")
     promises = Promises()
     async with AsyncExitStack() as exits:
-        cluster = await exits.enter_async_context(Cluster(folder, hosts, random.Random(rng.random())))
-        client = redis_py.Redis(unix_socket_path=str(cluster.redis.socket), password=cluster.redis.password)
-        exits.callback(client.close)
-        await _run(cluster, Judge(cluster, promises, client), promises, rng, seed, seconds, jobs, report, exits)
+        cluster = await exits.enter_async_context(
+            Cluster(folder, hosts, random.Random(rng.random()), deployment, quota_bytes=QUOTA)
+        )
+        judge = Judge(cluster, promises)
+        exits.callback(judge.close)
+        faults = plan(seed, seconds, hosts, KINDS[deployment])
+        await _run(cluster, judge, promises, rng, faults, seconds, jobs, report, exits)
     return report
 
 
@@ -42,14 +49,14 @@ async def _run(
     judge: Judge,
     promises: Promises,
     rng: random.Random,
-    seed: int,
+    harm: list[Fault],
     seconds: float,
     jobs: int,
     report: Report,
     exits: AsyncExitStack,
 ) -> None:
     await cluster.upload("1.0.0")
-    await asyncio.gather(*(cluster.install(community, "1.0.0") for community in (*COMMUNITIES, GUEST)))
+    await asyncio.gather(*(cluster.install(community, "1.0.0") for community in (*COMMUNITIES, GLUTTON, GUEST)))
     planned = Jobs(cluster)
     await planned.plan(COMMUNITIES, jobs, seconds, rng)
 
@@ -78,7 +85,7 @@ async def _run(
 
     faults = Faults(cluster, promises, COMMUNITIES, random.Random(rng.random()))
     started = asyncio.get_running_loop().time()
-    await faults.run(plan(seed, seconds, len(cluster.hosts)))
+    await faults.run(harm)
     await asyncio.sleep(max(0.0, started + seconds - asyncio.get_running_loop().time()))
 
     for late in await senders.stop():
@@ -86,7 +93,7 @@ async def _run(
     await planned.stop(COMMUNITIES)
     quiet = await _quiet(judge, members, listeners)
     report.faults, report.skipped = {**faults.done}, {**faults.skipped}
-    report.seen = {**faults.readiness_seen}
+    report.seen = {**faults.seen}
     rules = [
         quiet,
         await judge.events(),
@@ -101,7 +108,7 @@ async def _run(
     await _close_all(members)
     await asyncio.sleep(0.5)
     after = {host.number: (open_files[host.number], host.open_files()) for host in cluster.hosts}
-    gone = [f"/api/v1/communities/{community}/apps/ledger" for community in (*COMMUNITIES, GUEST)]
+    gone = [f"/api/v1/communities/{community}/apps/ledger" for community in (*COMMUNITIES, GLUTTON, GUEST)]
     await asyncio.gather(*(cluster.insist("DELETE", path, good=(200, 202, 204)) for path in gone))
     for host in cluster.hosts:
         code = await host.stop()

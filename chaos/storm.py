@@ -133,7 +133,7 @@ async def run_storm(folder: Path, *, seed: int, viewers: int) -> Report:
         states.notes = {"viewers": viewers, "presses": sum(p.presses for p in people)}
         await _leave(people)
         await first.stop(60.0)
-        report.rules = [drained, killed, states, Judge(cluster, promises, None).conduct()]
+        report.rules = [drained, killed, states, Judge(cluster, promises).conduct()]
     return report
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
-from showground import Context, Devvit, Event, use_channel, use_state
+from showground import Context, Devvit, Event, ShowgroundError, use_channel, use_state
 from showground.blocks import Element, blocks, button, text, vstack
 
 Devvit.configure(redis=True, realtime=True, reddit=True)
@@ -47,6 +47,28 @@ async def stop(event: Event, context: Context) -> int:
 @Devvit.add_scheduler_job("tick")
 async def tick(event: Event, context: Context) -> None:
     await context.redis.hincrby("ticks", context.idempotency_key, 1)
+
+
+@Devvit.add_trigger("chaos.fill")
+async def fill(event: Event, context: Context) -> str:
+    """Write until not even a byte more is taken; returns the code of the refusal."""
+    refusal, size = "", 500_000
+    while size:
+        try:
+            await context.redis.append(f"fill{size}", "x" * size)
+        except ShowgroundError as error:
+            refusal, size = error.code, size // 8
+    await context.redis.hget("events", "t3_none")  # reading goes on
+    return refusal
+
+
+@Devvit.add_trigger("chaos.free")
+async def free(event: Event, context: Context) -> bool:
+    size = 500_000
+    while size:
+        await context.redis.delete(f"fill{size}")
+        size //= 8
+    return bool(await context.redis.set("room", "again"))
 
 
 @Devvit.add_trigger("chaos.open")

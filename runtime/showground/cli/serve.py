@@ -16,6 +16,7 @@ from showground.cli.session import HttpSession
 from showground.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from showground.clock import Clock
     from showground.host import Host
 
 Callback = Callable[..., int]
@@ -98,8 +99,13 @@ def read(session: HttpSession, flags: dict[str, Any], demo: bool = False) -> Set
     return load_settings(file, flags=given)
 
 
-async def serve_until_stopped(settings: Settings, when_ready: Callable[[Host], Awaitable[None]] | None = None) -> int:
-    """Run a host. The first SIGINT or SIGTERM drains it; a second one ends it at once. Returns the exit code."""
+async def serve_until_stopped(
+    settings: Settings, when_ready: Callable[[Host], Awaitable[None]] | None = None, clock: Clock | None = None
+) -> int:
+    """Run a host. The first SIGINT or SIGTERM drains it; a second one ends it at once. Returns the exit code.
+
+    *clock* stands for the machine's, which may be wrong.
+    """
     from showground.host import Host  # most commands never run a host, and should start quickly
     from showground.ops.open_files import raise_limit
 
@@ -114,7 +120,7 @@ async def serve_until_stopped(settings: Settings, when_ready: Callable[[Host], A
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping)
     raise_limit()
-    async with Host(settings) as host:
+    async with Host(settings, clock, host_time=False) as host:
         settle_memory()
         click.echo(f"Showground is ready at {host.url} ({host.summary})", err=True)
         if when_ready is not None:
