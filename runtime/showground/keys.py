@@ -104,7 +104,6 @@ PERMANENT = (
     "deliveries:ready:*",
     "deliveries:due",
     "deliveries:ring",
-    "deliveries:running",
     "deliveries:leases",
     "deliveries:active",
     "deliveries:groups:*",
