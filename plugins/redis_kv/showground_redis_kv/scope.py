@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from showground.capabilities import Argument, KeyValueReply
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId, KeySpace
-from showground.redis.api import Reply
+from showground.redis.api import CommandRefused, Reply
 from showground_redis_kv.commands import Command, checked, invalid
 
 COUNTERS = frozenset({"INCR", "DECR", "INCRBY", "DECRBY", "HINCRBY"})
@@ -93,4 +93,6 @@ def refused(message: str) -> ShowgroundError:
     """A Redis error reply as the app sees it."""
     if message.startswith("WRONGTYPE"):
         return ShowgroundError("wrong_type", "the key holds another type of value than the command works on", "redis")
+    if CommandRefused(message).is_temporary:
+        return ShowgroundError("store_unavailable", f"Redis cannot do it now: {message}", "redis")
     return ShowgroundError("invalid", message.removeprefix("ERR "), "redis")

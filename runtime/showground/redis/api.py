@@ -24,8 +24,21 @@ class Script:
         object.__setattr__(self, "sha", hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest())
 
 
+_TEMPORARY = (
+    "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS", "MISCONF", "OOM",
+    "FAILOVER", "UNBLOCKED",
+)  # fmt: skip
+
+
 class CommandRefused(Exception):
     """Redis answered with an error (`WRONGTYPE …`, `NOSCRIPT …`); the text is Redis' own."""
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it speaks of the server's state and not of the command. `call`, `pipeline`, `run` and transactions raise
+        `store_unavailable` for such a reply; one that a script caught with `redis.pcall` is found inside the script's answer.
+        """
+        return str(self).startswith(_TEMPORARY)
 
 
 class Transaction(Protocol):

@@ -17,16 +17,10 @@ log = logging.getLogger("showground.redis")
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
 
-TEMPORARY = (
-    "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "NOREPLICAS", "MISCONF", "OOM",
-    "FAILOVER", "UNBLOCKED",
-)  # fmt: skip
-"""Error replies that speak of the server's state and not of the command: `store_unavailable`."""
-
 
 def checked(reply: Reply) -> Reply:
     """*reply*, unless it says that the server cannot work just now: then `store_unavailable` is raised."""
-    if isinstance(reply, CommandRefused) and str(reply).startswith(TEMPORARY):
+    if isinstance(reply, CommandRefused) and reply.is_temporary:
         raise ShowgroundError("store_unavailable", f"Redis cannot do it now: {reply}", "redis")
     return reply
 
