@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from showground.redis.address import Address, RedisUrl
-from showground.redis.api import Arg, CommandRefused, Redis, Reply, Script, Subscriber, Transaction
+from showground.redis.api import Arg, CommandRefused, Redis, Reply, Subscriber, Transaction
+from showground.redis.commands import Commands
 from showground.redis.connection import Connection, checked
 from showground.redis.pubsub import PubSub
 from showground.redis.sentinel import SWITCHED, Sentinels
@@ -16,7 +17,7 @@ from showground.redis.wire import Wire, let_transports_close, open_wire
 from showground.tasks import Tasks
 
 
-class SingleRedis:
+class SingleRedis(Commands):
     """Talks to the server that *open_one* connects to; which one that is may change with each connection.
 
     Commands of everybody share one connection: blocking ones (`BLPOP`, `XREAD BLOCK`) would hold up all, so use none.
@@ -49,21 +50,8 @@ class SingleRedis:
             raise checked(reply)
         return reply
 
-    async def pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
-        if not commands:
-            return []
-        replies = await self._connection.send(commands)
-        for reply in replies:
-            checked(reply)
-        return replies
-
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg] = ()) -> Reply:
-        try:
-            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
-        except CommandRefused as refused:
-            if not str(refused).startswith("NOSCRIPT"):
-                raise
-        return await self.call("EVAL", script.source, len(keys), *keys, *args)
+    def _send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
+        return self._connection.send(commands)
 
     def transaction(self, key: str) -> AbstractAsyncContextManager[Transaction]:
         return self._lender.lend()

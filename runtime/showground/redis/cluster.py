@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from showground.errors import ShowgroundError
 from showground.redis.address import Address
-from showground.redis.api import Arg, CommandRefused, Redis, Reply, Script, Subscriber, Transaction
+from showground.redis.api import Arg, CommandRefused, Redis, Reply, Subscriber, Transaction
 from showground.redis.cluster_pubsub import ClusterSubscriber
 from showground.redis.cluster_transactions import lend
+from showground.redis.commands import Commands
 from showground.redis.connection import checked
 from showground.redis.redirects import ELSEWHERE, Routed
 from showground.redis.routing import command_name, command_slot
@@ -20,7 +21,7 @@ from showground.redis.wire import let_transports_close
 from showground.tasks import Tasks
 
 
-class ClusterRedis:
+class ClusterRedis(Commands):
     """Talks to the nodes that serve the slots of the keys. Commands of several slots (MGET over two of them, say) are
     refused by the cluster; `pipeline` may mix slots, and keeps the order of what goes to one slot.
 
@@ -52,21 +53,8 @@ class ClusterRedis:
             raise reply
         return reply
 
-    async def pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
-        if not commands:
-            return []
-        replies = await Routed(self._topology, commands, self._deadline_s).all()
-        for reply in replies:
-            checked(reply)
-        return replies
-
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg] = ()) -> Reply:
-        try:
-            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
-        except CommandRefused as refused:
-            if not str(refused).startswith("NOSCRIPT"):
-                raise
-        return await self.call("EVAL", script.source, len(keys), *keys, *args)
+    def _send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
+        return Routed(self._topology, commands, self._deadline_s).all()
 
     def transaction(self, key: str) -> AbstractAsyncContextManager[Transaction]:
         return lend(self._topology, key, self._deadline_s)
