@@ -231,12 +231,22 @@ class _Reader(ast.NodeVisitor):
             self._use.zones.append((zone, where))
         if None in given:
             return  # **options: nothing is certain
-        if "cron" in given and "run_at" in given:
+        times = (given.get("cron"), given.get("run_at"))
+        if all(value is not None and _is_surely_given(value) for value in times):
             self._use.problems.append(Problem(where, "run_job got both cron and run_at", "Give one of them."))
-        elif "cron" not in given and "run_at" not in given:
+        elif all(value is None or _is_none(value) for value in times):
             self._use.problems.append(
                 Problem(where, "Must include timestamp or crontab with schedule request", "Give cron or run_at.")
             )
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_surely_given(node: ast.expr) -> bool:
+    """Whether it is a value that can be told to be another than None. A name or a call may be either when it runs."""
+    return isinstance(node, ast.JoinedStr | ast.BinOp) or (isinstance(node, ast.Constant) and node.value is not None)
 
 
 def _called(node: ast.expr) -> str:

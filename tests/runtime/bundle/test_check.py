@@ -119,6 +119,11 @@ CODE = {
         "main.py:2",
         "Must include timestamp or crontab",
     ),
+    "no time in other words": (
+        "Devvit.add_scheduler_job('t', on_run=f)\nrun_job(name='t', cron=None, run_at=None)\n",
+        "main.py:2",
+        "Must include timestamp or crontab",
+    ),
     "syntax error": ("def f(:\n", "main.py:1", "SyntaxError"),
     "null byte": ("a = 1\0\n", "main.py", "null byte"),
 }
@@ -142,6 +147,9 @@ def test_a_fault_in_the_code_is_found_where_it_stands(tmp_path: Path, case: str)
         "@hookimpl\ndef configure():\n  return {'redis': True}\ndef f(context): context.redis\n",
         "for n in names: Devvit.add_scheduler_job(n, on_run=f)\nrun_job(name='a', cron='* * * * *')\n",
         "run_job(name=name, cron=cron)\n",
+        "Devvit.add_scheduler_job('a', on_run=f)\nrun_job(name='a', cron=cron, run_at=run_at)\n",
+        "Devvit.add_scheduler_job('a', on_run=f)\nrun_job(name='a', cron='* * * * *', run_at=at)\n",
+        "Devvit.add_scheduler_job('a', on_run=f)\nrun_job(name='a', cron=None, run_at=later())\n",
         "run_job(name='a', **when)\nDevvit.add_scheduler_job('a', on_run=f)\n",
     ],
 )
