@@ -18,6 +18,10 @@ def _of_installation(function: F) -> F:
     return click.option("--community", required=True, help="The community it is installed in.")(function)
 
 
+def _of_job(function: Callable[..., None]) -> Callable[..., None]:
+    return click.argument("job")(_of_installation(click.pass_obj(function)))
+
+
 def _path(community: str, app: str, *more: str) -> str:
     return "/".join((f"/api/v1/communities/{community}/apps/{app}/jobs", *more))
 
@@ -50,9 +54,7 @@ def list_(session: Session, community: str, app: str) -> None:
 
 
 @jobs.command()
-@click.argument("job")
-@_of_installation
-@click.pass_obj
+@_of_job
 def show(session: Session, job: str, community: str, app: str) -> None:
     """All that is known of JOB."""
     document = session.get(_path(community, app, job))
@@ -62,10 +64,8 @@ def show(session: Session, job: str, community: str, app: str) -> None:
 
 
 @jobs.command()
-@click.argument("job")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100))
-@_of_installation
-@click.pass_obj
+@_of_job
 def history(session: Session, job: str, limit: int, community: str, app: str) -> None:
     """How the last runs of JOB ended, newest first."""
     document = session.get(_path(community, app, job, "history"), limit=limit)
@@ -80,9 +80,7 @@ def history(session: Session, job: str, limit: int, community: str, app: str) ->
 
 
 @jobs.command()
-@click.argument("job")
-@_of_installation
-@click.pass_obj
+@_of_job
 def run(session: Session, job: str, community: str, app: str) -> None:
     """Run JOB once now, outside of its schedule."""
     document = session.post(_path(community, app, job, "run"))
@@ -90,9 +88,7 @@ def run(session: Session, job: str, community: str, app: str) -> None:
 
 
 @jobs.command()
-@click.argument("job")
-@_of_installation
-@click.pass_obj
+@_of_job
 def pause(session: Session, job: str, community: str, app: str) -> None:
     """Let JOB fire no more until it is resumed."""
     document = session.post(_path(community, app, job, "pause"))
@@ -100,9 +96,7 @@ def pause(session: Session, job: str, community: str, app: str) -> None:
 
 
 @jobs.command()
-@click.argument("job")
-@_of_installation
-@click.pass_obj
+@_of_job
 def resume(session: Session, job: str, community: str, app: str) -> None:
     """Let JOB fire again from its next slot on."""
     document = session.post(_path(community, app, job, "resume"))
@@ -110,9 +104,7 @@ def resume(session: Session, job: str, community: str, app: str) -> None:
 
 
 @jobs.command()
-@click.argument("job")
-@_of_installation
-@click.pass_obj
+@_of_job
 def cancel(session: Session, job: str, community: str, app: str) -> None:
     """Remove JOB. A run that was enqueued already still happens."""
     document = session.delete(_path(community, app, job))
