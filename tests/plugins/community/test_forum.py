@@ -9,9 +9,10 @@ import pytest
 from showground.context.reddit import RedditClient
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId, KeySpace
-from showground.model import AppVersion, Invocation, PostTypeSpec, Registration
+from showground.model import Invocation
 from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
+from showground.testing.conformance.reddit import APP
 from showground_community.api import RedditApi
 from showground_community.forum import Forum, post_of
 from showground_community.records import User
@@ -46,15 +47,6 @@ def forum(redis: Redis, keys: KeySpace, clock: ManualClock, events: Events) -> F
 @pytest.fixture
 async def ada(forum: Forum) -> User:
     return await forum.join("Ada")
-
-
-APP = AppVersion(
-    app="board",
-    version="1.0.0",
-    digest="d",
-    entry="main.py",
-    registration=Registration(post_types=(PostTypeSpec(name="Board"),), user_scopes=("SUBMIT_COMMENT",)),
-)
 
 
 def reddit(forum: Forum, user: User | None = None, community: str = "playground") -> RedditClient:
