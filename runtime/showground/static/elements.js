@@ -19,8 +19,9 @@ export function pageFrame(title) {
 
 /** Set an attribute, or take it away when the value is undefined, null or false. */
 export function set(element, name, value) {
-  if (value === undefined || value === null || value === false) element.removeAttribute(name);
-  else element.setAttribute(name, value === true ? "" : value);
+  const text = value === true ? "" : value;
+  if (text === undefined || text === null || text === false) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== String(text)) element.setAttribute(name, text);
 }
 
 function dress(element, attributes, children) {

@@ -11,6 +11,7 @@ import { surroundings, watch } from "./surroundings.js";
 import { Timers } from "./timers.js";
 
 const PENDING = 64;
+const SHORT_MS = 250; // whoever waits no longer than this is shown nothing of it
 
 export class View {
   #element;
@@ -35,6 +36,7 @@ export class View {
   #connection;
   #unwatch;
   #statusTimer = 0;
+  #waitTimer = 0;
   #farewell = "";
 
   constructor(element, paint, { askTicket, navigate } = {}) {
@@ -67,6 +69,7 @@ export class View {
     this.#unwatch();
     for (const part of [this.#timers, this.#frames, this.#effects, this.#announcer, this.#connection]) part.close();
     clearTimeout(this.#statusTimer);
+    clearTimeout(this.#waitTimer);
   }
 
   // --- what the connection asks ---
@@ -140,15 +143,15 @@ export class View {
   }
 
   #update(message) {
-    const { effects = [], ack = 0 } = message;
-    const done = [...this.#pending].filter(([seq]) => seq <= ack);
+    const { effects = [], ack = 0, seq = ack } = message; // shown up to seq, kept up to ack
+    const done = [...this.#pending].filter(([at]) => at <= seq);
     const isTick = done.length && done.every(([, { event }]) => event.type === "interval");
     const refused = effects.filter(({ type }) => type === "form_errors").map(({ id }) => id);
     const error = effects.find(({ type }) => type === "error")?.message;
     this.#effects.show(effects);
     this.#take(message, !isTick);
-    for (const [, { event }] of done)
-      if (event.type === "form_submitted") this.#effects.settled(event.form, refused.includes(event.form), error);
+    for (const [at, { event }] of done)
+      if (at <= ack && event.type === "form_submitted") this.#effects.settled(event.form, refused.includes(event.form), error);
   }
 
   #take({ view, resume, tree, patch, base, rev, intervals, ack = 0 }, isNews = false) {
@@ -211,8 +214,8 @@ export class View {
       return;
     }
     const seq = ++this.#seq;
-    this.#pending.set(seq, { event, record });
-    if (record) set(record.el, "aria-busy", "true");
+    this.#pending.set(seq, { event, record, at: Date.now() });
+    this.#waitTimer ||= setTimeout(this.#showWaiting, SHORT_MS);
     this.#connection.send({ type: "event", seq, event });
   }
 
@@ -222,6 +225,18 @@ export class View {
     const waiting = new Set([...this.#pending.values()].map(({ record }) => record));
     for (const [, { record }] of done) if (record && !waiting.has(record)) set(record.el, "aria-busy", null);
   }
+
+  #showWaiting = () => {
+    this.#waitTimer = 0;
+    const now = Date.now();
+    for (const { record, at } of this.#pending.values()) {
+      if (now - at < SHORT_MS) {
+        this.#waitTimer = setTimeout(this.#showWaiting, SHORT_MS - (now - at));
+        break;
+      }
+      if (record) set(record.el, "aria-busy", "true");
+    }
+  };
 
   // --- how it stands ---
 

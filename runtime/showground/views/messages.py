@@ -14,20 +14,37 @@ PONG = b'{"type":"pong"}'
 
 def update(result: ViewResult, base: int, rev: int, ack: int | None) -> bytes | None:
     """The `update` for one view, or None when there is nothing to tell."""
-    parts = [b'{"type":"update","rev":%d,"base":%d' % (rev, base)]
-    for name, value in (
-        (b"tree", result.tree),
-        (b"patch", result.patch),
-        (b"effects", result.effects),
-        (b"intervals", result.intervals),
-    ):
-        if value is not None:
-            parts.append(b',"%b":%b' % (name, value))
-    if len(parts) == 1 and ack is None and rev == base:
-        return None
+    head = _shown(result, base, rev)
+    if result.effects is not None:
+        head = b'%b,"effects":%b' % (head, result.effects)
     if ack is not None:
-        parts.append(b',"ack":%d' % ack)
-    parts.append(b"}")
+        return b'%b,"ack":%d}' % (head, ack)
+    return None if rev == base and not _shows(result) and result.effects is None else head + b"}"
+
+
+def shown(result: ViewResult, base: int, rev: int, seq: int) -> bytes | None:
+    """What is on the screen after the browser's event *seq*, before any of it is kept; None when that is what it was."""
+    return b'%b,"seq":%d}' % (_shown(result, base, rev), seq) if rev != base or _shows(result) else None
+
+
+def kept(effects: bytes | None, rev: int, ack: int) -> bytes:
+    """What was shown is in the snapshot. Effects come with it, since what is not kept may be run, and cause them, again."""
+    more = b"" if effects is None else b',"effects":%b' % effects
+    return b'{"type":"update","rev":%d,"base":%d%b,"ack":%d}' % (rev, rev, more, ack)
+
+
+def _shows(result: ViewResult) -> bool:
+    return result.tree is not None or result.patch is not None or result.intervals is not None
+
+
+def _shown(result: ViewResult, base: int, rev: int) -> bytes:
+    parts = [b'{"type":"update","rev":%d,"base":%d' % (rev, base)]
+    if result.tree is not None:
+        parts.append(b',"tree":%b' % result.tree)
+    if result.patch is not None:
+        parts.append(b',"patch":%b' % result.patch)
+    if result.intervals is not None:
+        parts.append(b',"intervals":%b' % result.intervals)
     return b"".join(parts)
 
 

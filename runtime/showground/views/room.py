@@ -34,6 +34,9 @@ SLOW_LOOK_S = 0.25
 UNSAVED_MESSAGES = 200
 """Channel messages after which a view is written even though nobody pressed anything: well within a channel's history."""
 
+Moved = tuple[View, Answer, int]
+"""A view, what became of it, and the revision from which it went on."""
+
 REFRESH = Event({"type": "refresh"})
 """Marks, in the queue, that the browser wants the whole tree; the worker never sees it."""
 
@@ -149,9 +152,8 @@ class Room:
             log.exception("%s: a fault of the host", self.post.id)
             fault = ShowgroundError("internal", f"a fault of the host: {type(error).__name__}", self.post.id)
             return await self._failed(views, events, fault)
-        lasting = any(event.lasting for event in events)
         ack = max((event.seq for event in events if event.seq is not None), default=None)
-        kept: list[tuple[View, Answer, int]] = []
+        gone_on: list[Moved] = []
         pause_s = 0.0
         for view, answer in zip(views, answers, strict=True):
             if view.gone:
@@ -162,13 +164,18 @@ class Room:
             base = view.reached.rev
             view.tries = 0
             self._reach(view, answer, ack, events)
-            kept.append((view, answer, base))
-        if lasting:
-            await self._save_all([view for view, _, _ in kept])
+            gone_on.append((view, answer, base))
+        if ack is not None and not any(event.is_start for event in events):
+            for view, answer, base in gone_on:
+                self._show(view, answer, base, ack)
+            await self._save_all([view for view, _, _ in gone_on])
+            for view, answer, _ in gone_on:
+                self._acknowledge(view, answer, ack)
         else:
-            await self._save_all([view for view, _, _ in kept if view.unsaved >= UNSAVED_MESSAGES])
-        for view, answer, base in kept:
-            self._tell(view, answer, base, ack)
+            lasting = any(event.lasting for event in events)
+            await self._save_all([view for view, _, _ in gone_on if lasting or view.unsaved >= UNSAVED_MESSAGES])
+            for view, answer, base in gone_on:
+                self._tell(view, answer, base, ack)
         return pause_s
 
     def _reach(self, view: View, answer: Answer, ack: int | None, events: Sequence[Event]) -> None:
@@ -192,23 +199,33 @@ class Room:
         if result.more and (not before.more or any(event.body.get("type") == "async_answer" for event in events)):
             self._start_async(view)  # also when what the data depends on has changed while it was loaded
 
+    def _show(self, view: View, answer: Answer, base: int, seq: int) -> None:
+        """Let the viewer see what their event *seq* did while it is being kept. Until it is acknowledged it may be taken back:
+        the browser keeps the event, and a resume from the older snapshot draws what is there and runs the event again."""
+        self._send(view, answer, messages.shown(answer.result, base, answer.rev, seq))
+
+    def _acknowledge(self, view: View, answer: Answer, ack: int) -> None:
+        if view.connection is not None and not view.gone:
+            view.connection.send(messages.kept(answer.result.effects, answer.rev, ack))
+
     def _tell(self, view: View, answer: Answer, base: int, ack: int | None) -> None:
-        connection = view.connection
-        if connection is None or view.gone:
-            return
-        if connection.is_slow and ack is None:
+        if view.connection is not None and view.connection.is_slow and ack is None and not view.gone:
             # Held back, not lost: the state has it, and the newest tree follows when there is room again.
             if not view.stale:
                 view.stale = True
                 self._tasks.start(f"views: wait for a slow browser on {self.post.id}", self._refresh_later(view))
             return
-        if view.stale and answer.result.tree is None:
-            self.queue(view, REFRESH)
+        self._send(view, answer, messages.update(answer.result, base, answer.rev, ack))
+
+    def _send(self, view: View, answer: Answer, message: bytes | None) -> None:
+        if view.connection is None or view.gone:
+            return
         if answer.result.tree is not None:
             view.stale = False
-        message = messages.update(answer.result, base, answer.rev, ack)
+        elif view.stale:
+            self.queue(view, REFRESH)
         if message is not None:
-            connection.send(message)
+            view.connection.send(message)
 
     async def _refresh_later(self, view: View) -> None:
         """Send the newest tree once the browser has read what waits for it, even if nothing more happens until then."""
@@ -259,7 +276,9 @@ class Room:
     # --- snapshots ---
 
     async def _save_all(self, views: Sequence[View]) -> None:
-        if views:
+        if len(views) == 1:  # without a task of its own: what a viewer did is kept one turn of the loop sooner
+            await self._save(views[0])
+        elif views:
             await asyncio.gather(*(self._save(view) for view in views))
 
     async def _save(self, view: View) -> None:

@@ -26,12 +26,15 @@ class Event:
     """Where that channel stands once this is in the state."""
 
     @property
-    def lasting(self) -> bool:
-        """Whether it must be in the snapshot before anybody hears of it.
+    def is_start(self) -> bool:
+        """Whether it says from where on a channel's messages are heard. That must be in the snapshot before the viewer is told of
+        being connected; otherwise a resume would not know that anything was missed."""
+        return self.position is not None and self.body["type"] == "channel"
 
-        A channel's messages need not: they are replayed from history. The point from which they are must, before the viewer is
-        told of being connected; otherwise a resume would not know that anything was missed."""
-        return self.channel is None or (self.body["type"] == "channel" and self.position is not None)
+    @property
+    def lasting(self) -> bool:
+        """Whether a snapshot is written because of it. A channel's messages need none: they are replayed from history."""
+        return self.channel is None or self.is_start
 
 
 class Connection(Protocol):

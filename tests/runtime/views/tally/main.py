@@ -35,6 +35,10 @@ def tally(context: Context) -> Any:
         await channel.send({"by": 1000})
         set_own(lambda now: now + 1)
 
+    def add_and_toast() -> None:
+        set_own(lambda now: now + 1)
+        context.ui.show_toast("Added")
+
     def fail() -> None:
         set_own(1000)
         raise ValueError("on purpose")
@@ -57,6 +61,7 @@ def tally(context: Context) -> Any:
             button("Fail", on_press=fail),
             button("Crash", on_press=lambda: os._exit(3)),
             button("Ask", on_press=lambda: context.ui.show_form(form)),
+            button("Add and toast", on_press=add_and_toast),
             button("Toast", on_press=lambda: context.ui.show_toast("Hello")),
         )
     )
