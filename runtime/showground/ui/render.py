@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -14,19 +14,12 @@ from showground.ui.diff import Tree
 from showground.ui.elements import NO_DATA, Component, Element, Key, Node
 from showground.ui.events import Event
 from showground.ui.faults import fault
-from showground.ui.run import Run, State
+from showground.ui.run import Hook, Run, State
 from showground.ui.values import json_value
 
 MAX_NODES = 20_000
 MAX_INTERRUPTS = 128
 """As many asynchronous initialisers may run in one render, one after the other."""
-
-
-class Hook(Protocol):
-    """What a hook leaves behind for the events that are addressed to it."""
-
-    @property
-    def id(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +80,7 @@ class Rendered:
 
 
 class Render:
-    """Collects what one render makes. Hooks reach it through the current run."""
+    """Collects what one render makes. Hooks reach it through the current run, as a `showground.ui.run.Rendering`."""
 
     def __init__(self, run: Run, memos: dict[str, Memo]) -> None:
         self._run = run
@@ -101,10 +94,12 @@ class Render:
         self._counter = 0
 
     def hook_id(self, name: str) -> str:
-        """The id of the next hook of this component: `state-0`, or `v0.cell:5/state-0` within a component."""
         found = f"{self.scope}{name}-{self._counter}"
         self._counter += 1
         return found
+
+    def has(self, hook_id: str) -> bool:
+        return hook_id in self.live.hooks
 
     def add(self, hook: Hook) -> None:
         if hook.id in self.live.hooks:

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from showground.context.assets import Assets
 from showground.errors import ShowgroundError
 from showground.ui.effects import Effects
 from showground.ui.faults import fault
-
-if TYPE_CHECKING:
-    from showground.ui.render import Render
 
 IMPERSONAL = frozenset({"settings"})
 """Members whose answers are the same for all viewers and that change nothing: they may be asked for many views at once."""
@@ -53,6 +50,32 @@ class Alone(BaseException):
     """
 
 
+class Hook(Protocol):
+    """What a hook leaves behind for the events that are addressed to it."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Rendering(Protocol):
+    """The render that goes on, as the hooks that it calls see it."""
+
+    component: str
+    """The name of the function that is being called."""
+
+    def hook_id(self, name: str) -> str:
+        """The id of the next hook of this component: `state-0`, or `v0.cell:5/state-0` within a component."""
+        ...
+
+    def has(self, hook_id: str) -> bool:
+        """Whether a hook of that id was added already."""
+        ...
+
+    def add(self, hook: Hook) -> None:
+        """Raises `app_error` when there is one of its id."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Run:
     """One view, from the state that it was in to the one that it will be in."""
@@ -69,7 +92,7 @@ class Run:
     together: bool = False
     """Other views are run with this one, so it may not act in its viewer's name."""
     effects: Effects = field(default_factory=Effects)
-    rendering: Render | None = None
+    rendering: Rendering | None = None
     read_viewer: bool = False
     read_env: bool = False
     made: bool = False
@@ -129,7 +152,7 @@ def current(what: str) -> Run:
     return run
 
 
-def rendering(hook: str) -> tuple[Run, Render]:
+def rendering(hook: str) -> tuple[Run, Rendering]:
     """The render that calls *hook*; raises `app_error` when none is going on."""
     run = current(hook)
     if run.rendering is None:

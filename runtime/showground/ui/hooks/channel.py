@@ -117,7 +117,7 @@ def use_channel(
             f"{render.component}: {name!r} is not a channel name", "Use letters, digits and _, at most 64 of them."
         )
     channel = Channel(name, on_message, on_subscribed, on_unsubscribed)
-    if channel.id in render.live.hooks:
+    if render.has(channel.id):
         raise run.fault(
             f'useChannel channel names must be unique; "{name}" duplicated', "Call use_channel once and pass it on."
         )
