@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from showground.bundle.manifest import load_manifest
+from showground.bundle.schema import load_manifest
 from showground.clock import SystemClock
 from showground.errors import Problem, ShowgroundError
 from showground.model import AppVersion, Registration

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from showground.bundle.manifest import load_manifest
+from showground.bundle.schema import load_manifest
 from showground.errors import ShowgroundError
 from showground.hookspecs import Router
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from showground.bundle import archive
-from showground.bundle.manifest import Manifest, load_manifest, manifest_bytes
-from showground.bundle.schema import check_manifest
+from showground.bundle.manifest import Manifest, manifest_bytes
+from showground.bundle.schema import check_manifest, load_manifest
 from showground.errors import ShowgroundError
 
 log = logging.getLogger("showground.apps.folders")

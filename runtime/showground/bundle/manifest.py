@@ -80,15 +80,6 @@ def decode_manifest(data: bytes) -> Manifest:
         ) from error
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """Read the `app.json` of a bundle and check all of it. Raises `bundle_invalid` with every fault in `details`."""
-    from showground.bundle.schema import check_manifest  # workers read manifests, too, and need no validator
-
-    data = manifest_bytes(folder)
-    check_manifest(data)
-    return decode_manifest(data)
-
-
 def trusted_manifest(folder: Path) -> Manifest:
     """Read the `app.json` of a bundle that was checked before, as a worker does. Raises `bundle_invalid`."""
     return decode_manifest(manifest_bytes(folder))

@@ -10,12 +10,13 @@ import functools
 import json
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 from jsonschema.protocols import Validator
 
-from showground.bundle.manifest import FILE
+from showground.bundle.manifest import FILE, Manifest, decode_manifest, manifest_bytes
 from showground.errors import Problem, ShowgroundError
 
 MAX_BYTES = 256 * 1024
@@ -53,6 +54,13 @@ def check_manifest(data: bytes) -> None:
     problems = manifest_problems(data)
     if problems:
         raise ShowgroundError("bundle_invalid", "The manifest has faults", FILE, details=tuple(problems))
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read the `app.json` of a bundle and check all of it. Raises `bundle_invalid` with every fault in `details`."""
+    data = manifest_bytes(folder)
+    check_manifest(data)
+    return decode_manifest(data)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

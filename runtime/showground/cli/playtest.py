@@ -16,7 +16,8 @@ import click
 
 from showground.bundle import archive
 from showground.bundle.check import check_folder
-from showground.bundle.manifest import FILE, load_manifest
+from showground.bundle.manifest import FILE
+from showground.bundle.schema import load_manifest
 from showground.errors import ShowgroundError
 from showground.hookspecs import Session
 

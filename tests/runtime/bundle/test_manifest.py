@@ -9,8 +9,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from showground.bundle.manifest import Manifest, load_manifest, trusted_manifest
-from showground.bundle.schema import manifest_schema
+from showground.bundle.manifest import Manifest, trusted_manifest
+from showground.bundle.schema import load_manifest, manifest_schema
 from showground.errors import ShowgroundError
 from showground.model import Limits
 
