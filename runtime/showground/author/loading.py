@@ -188,7 +188,8 @@ def load_bundle(folder: Path, app: Manifest | AppVersion | None = None) -> Loade
 def rehearse() -> None:
     """Load a very small bundle, so that what Python and msgspec make at first use is there already.
 
-    The zygote does this before it forks: half of what loading a small app cost each worker was such first uses (2026-11-24).
+    The zygote does this before it forks (`showground.worker.loader`): half of what loading a small app cost each worker was such
+    first uses (2026-11-24).
     """
     with tempfile.TemporaryDirectory(prefix="showground-rehearsal-") as folder:
         Path(folder, "app.json").write_text('{"name": "rehearsal", "version": "1.0.0"}')

@@ -14,8 +14,8 @@ from showground.model import AppVersion, Registration
 from showground.supervisor.broker import Broker, Session
 from showground.supervisor.calls import OnEnd, OnFree, Running
 from showground.tasks import Tasks
+from showground.worker.loader import Load, LoadedBundle
 from showground.worker.logs import current_invocation
-from showground.worker.process import Load, LoadedBundle
 from showground.worker.spawning import Level
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from showground.errors import ShowgroundError
 from showground.model import AppVersion, Invocation, Registration
-from showground.worker.process import Call
+from showground.worker.loader import Call
 
 
 @dataclass(frozen=True)

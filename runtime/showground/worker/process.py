@@ -8,36 +8,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn
 
 from showground.errors import ShowgroundError
-from showground.model import AppVersion, Invocation, Registration
 from showground.worker import confinement, spawning
+from showground.worker.loader import Load
+from showground.worker.serving import Server
 
 SOCKET = 3
 """The descriptor of the worker's socket; 0 is empty, 1 and 2 are the pipe for raw output. There are no others."""
-
-Call = Callable[..., Awaitable[Any]]
-"""`await call(member, method, *args)`: one capability call for the invocation at hand."""
-
-
-class LoadedBundle(Protocol):
-    """What a loader makes of a bundle."""
-
-    @property
-    def registration(self) -> Registration: ...
-
-    async def run(self, invocation: Invocation, payload: bytes, call: Call) -> bytes:
-        """Run one handler. Raises `ShowgroundError` or whatever the app raised."""
-        ...
-
-
-class Load(Protocol):
-    """Loads the bundle in *folder*; raises `bundle_invalid` or whatever importing it raised."""
-
-    def __call__(self, folder: Path, app: AppVersion) -> LoadedBundle: ...
 
 
 def become_worker(order: spawning.Spawn, sock: int, output: int, load: Load) -> NoReturn:
@@ -83,9 +62,6 @@ def inherit(sock: int, output: int) -> None:
 
 
 def serve(order: spawning.Spawn, load: Load) -> int:
-    # here and not above: serving needs this module's protocols
-    from showground.worker.serving import Server
-
     try:
         import uvloop
 

@@ -19,8 +19,8 @@ from showground.model import AppVersion, Invocation
 from showground.tasks import Tasks
 from showground.worker import frames, spawning
 from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
+from showground.worker.loader import Load, LoadedBundle
 from showground.worker.logs import Budget, FrameHandler, LineWriter, current_invocation, cut
-from showground.worker.process import Load, LoadedBundle
 
 MESSAGE_BYTES = 2000
 """How much of an exception's own text travels in an error; the log has more."""

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from showground.model import AppVersion, Invocation, Registration
-from showground.worker.process import Call
+from showground.worker.loader import Call
 from showground.worker.syscalls import libc
 
 CLONE_NEWUSER = 0x10000000

@@ -18,10 +18,10 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable
-from typing import Any
 
 from showground.worker import process, spawning
 from showground.worker.confinement import die_with_parent
+from showground.worker.loader import Load, find_loader, rehearse
 from showground.worker.syscalls import libc
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -39,7 +39,7 @@ WARM = (
 class Zygote:
     """Serves one control socket until its other end closes."""
 
-    def __init__(self, control: socket.socket, wake: socket.socket, load: process.Load) -> None:
+    def __init__(self, control: socket.socket, wake: socket.socket, load: Load) -> None:
         self._control = control
         self._wake = wake
         self._load = load
@@ -149,21 +149,6 @@ def end_group(pid: int) -> None:
             kill(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             continue
-
-
-def find_loader(name: str) -> process.Load:
-    """The loader *name*, written `module:function`."""
-    module, _, function = name.partition(":")
-    load: Any = getattr(importlib.import_module(module), function)
-    return load  # type: ignore[no-any-return]  # named by the host, not by an app
-
-
-def rehearse(name: str) -> None:
-    """Let the loader's module do its `rehearse`, where it has one. What fails in it fails again, and is told, in a worker."""
-    rehearsal = getattr(importlib.import_module(name.partition(":")[0]), "rehearse", None)
-    if rehearsal is not None:
-        with contextlib.suppress(Exception):
-            rehearsal()
 
 
 def warm(names: Iterable[str]) -> None:
