@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +87,15 @@ def test_each_module_imports_alone() -> None:
     with ThreadPoolExecutor() as threads:
         parts = [threads.submit(failures, names[start::2], others) for start in range(2)]
         assert [part.result() for part in parts] == [{}, {}]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not within functions or for annotations either: what two modules both need has a place of its own."""
+    packages = sorted(p.parent.name for source in SOURCES for p in source.glob("showground*/__init__.py"))
+    graph = grimp.build_graph(*packages, cache_dir=None)
+    assert {"showground.ui.run", "showground.worker.serving", "showground_scheduler"} <= graph.modules
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError with the circle
 
 
 def test_import_showground_loads_nothing_but_itself() -> None:
