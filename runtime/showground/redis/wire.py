@@ -58,6 +58,7 @@ class Wire(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
         self._reason = "closed"
         self._finishing = ""
+        self._became_readonly = False
 
     # --- sending ---
 
@@ -146,6 +147,9 @@ class Wire(asyncio.Protocol):
                     self._answer(reply)
         except ConnectionError as error:
             self.abort(f"spoke another protocol ({error})")
+        # Only now: all who asked have been told that nothing was done, which a lost connection would leave open.
+        if self._became_readonly and self.on_readonly is not None:
+            self.on_readonly()
 
     def _answer(self, reply: Reply) -> None:
         if not self._pending:
@@ -153,8 +157,8 @@ class Wire(asyncio.Protocol):
             return
         entry = self._pending[0]
         entry.replies.append(reply)
-        if isinstance(reply, CommandRefused) and self.on_readonly is not None and str(reply).startswith("READONLY"):
-            self.on_readonly()
+        if isinstance(reply, CommandRefused) and str(reply).startswith("READONLY"):
+            self._became_readonly = True
         if len(entry.replies) == entry.expects:
             self._pending.popleft()
             self._waiting -= entry.expects

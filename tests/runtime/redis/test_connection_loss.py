@@ -178,3 +178,18 @@ async def test_transactions_beyond_the_pool_wait_and_are_then_refused(hasty: Red
         assert await hasty.call("ECHO", "shared") == b"shared", "who needs no connection of its own is not held up"
     async with hasty.transaction("k") as transaction:
         assert await transaction.call("GET", "k") is None
+
+
+async def test_a_server_that_became_a_replica_is_left_once_everybody_was_told_that_nothing_was_done(
+    embedded: EmbeddedRedis, hasty: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    await hasty.call("REPLICAOF", "127.0.0.1", "1")
+    refused = await asyncio.gather(*(hasty.call("SET", "k", n) for n in range(20)), return_exceptions=True)
+    for error in refused:
+        assert isinstance(error, ShowgroundError)
+        assert error.code == "store_unavailable"
+        assert "READONLY" in error.message
+    await hasty.call("REPLICAOF", "NO", "ONE")
+    assert await hasty.call("SET", "k", "v") == b"OK"
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+    assert sum("lost the connection" in record.getMessage() for record in caplog.records) == 1
