@@ -57,6 +57,8 @@ async def fill(event: Event, context: Context) -> str:
         try:
             await context.redis.append(f"fill{size}", "x" * size)
         except ShowgroundError as error:
+            if error.code == "store_unavailable":
+                raise  # asked again, it goes on from here
             refusal, size = error.code, size // 8
     await context.redis.hget("events", "t3_none")  # reading goes on
     return refusal
