@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -64,8 +64,18 @@ class Installations(Protocol):
         ...
 
 
+OnAnswer = Callable[[Any, ShowgroundError | None], None]
+"""(result, None) or (None, error)"""
+
+
 class Supervisor(Protocol):
     async def invoke(self, app: AppVersion, folder: Path, invocation: Invocation, payload: bytes) -> bytes: ...
+
+    def begin(
+        self, app: AppVersion, folder: Path, invocation: Invocation, payload: bytes, on_answer: OnAnswer
+    ) -> Callable[[], None]:
+        """The same without a task that waits; what it returns cancels the call."""
+        ...
 
 
 class Folders(Protocol):
@@ -118,13 +128,7 @@ class Dispatch:
 
     async def invoke(self, request: InvokeRequest) -> bytes:
         """Run *request* and return what the app's code returned."""
-        fault = self._installations.fault(request.installation)
-        if fault is not None:
-            raise fault
-        installation = self.installation(request.installation)
-        digest = installation.version.digest
-        app = self._apps.get(digest) or self._apps.setdefault(digest, self._bound(installation.version))
-        invocation = self._invocation(request, installation, app)
+        invocation, app = self._prepare(request)
         folder = self._folders.get(app.digest) or await self._unpack(app.digest)
         started = self._clock.monotonic()
         outcome = "ok"
@@ -134,14 +138,26 @@ class Dispatch:
             outcome = error.code
             raise self._redacted(error) from None
         finally:
-            self._observe(
-                HostEvent(
-                    name="invocation",
-                    at_ms=self._clock.now_ms(),
-                    labels={"app": app.app, "kind": request.kind, "outcome": outcome},
-                    value=self._clock.monotonic() - started,
-                )
+            self._tell(app, request, outcome, started)
+
+    def _prepare(self, request: InvokeRequest) -> tuple[Invocation, AppVersion]:
+        fault = self._installations.fault(request.installation)
+        if fault is not None:
+            raise fault
+        installation = self.installation(request.installation)
+        digest = installation.version.digest
+        app = self._apps.get(digest) or self._apps.setdefault(digest, self._bound(installation.version))
+        return self._invocation(request, installation, app), app
+
+    def _tell(self, app: AppVersion, request: InvokeRequest, outcome: str, started: float) -> None:
+        self._observe(
+            HostEvent(
+                name="invocation",
+                at_ms=self._clock.now_ms(),
+                labels={"app": app.app, "kind": request.kind, "outcome": outcome},
+                value=self._clock.monotonic() - started,
             )
+        )
 
     def installation(self, key: InstallationId) -> Installation:
         """Raises `not_found`."""
@@ -157,17 +173,28 @@ class Dispatch:
 
     async def handle(self, delivery: Delivery, attempt: int) -> bytes:
         """Run one delivery: what the delivery runner calls."""
-        return await self.invoke(
-            InvokeRequest(
-                installation=delivery.installation,
-                kind=delivery.kind,
-                name=delivery.name,
-                payload=delivery.payload,
-                attempt=attempt,
-                idempotency_key=delivery.id,
-                timeout_s=delivery.timeout_s,
-            )
-        )
+        return await self.invoke(_request(delivery, attempt))
+
+    def begin(self, delivery: Delivery, attempt: int, on_answer: OnAnswer) -> Callable[[], None] | None:
+        """`handle` without a task that waits: *on_answer* is told the result or the error, and what is returned cancels.
+
+        None, and nothing was begun, when the bundle must be unpacked first, which `handle` does. Raises `ShowgroundError`."""
+        request = _request(delivery, attempt)
+        invocation, app = self._prepare(request)
+        folder = self._folders.get(app.digest)
+        if folder is None:
+            return None
+        started = self._clock.monotonic()
+
+        def answered(result: Any, error: ShowgroundError | None) -> None:
+            self._tell(app, request, "ok" if error is None else error.code, started)
+            on_answer(result, None if error is None else self._redacted(error))
+
+        try:
+            return self._supervisor.begin(app, folder, invocation, delivery.payload, answered)
+        except ShowgroundError as error:
+            self._tell(app, request, error.code, started)
+            raise self._redacted(error) from None
 
     async def validate(self, installation: Installation, setting: str, value: Json) -> str | None:
         """Ask the app's own validator of a setting: None, or what is wrong with *value*."""
@@ -213,6 +240,18 @@ class Dispatch:
             timezone=viewer.timezone,
             color_scheme="dark" if viewer.color_scheme == "dark" else "light",
         )
+
+
+def _request(delivery: Delivery, attempt: int) -> InvokeRequest:
+    return InvokeRequest(
+        installation=delivery.installation,
+        kind=delivery.kind,
+        name=delivery.name,
+        payload=delivery.payload,
+        attempt=attempt,
+        idempotency_key=delivery.id,
+        timeout_s=delivery.timeout_s,
+    )
 
 
 def _registered_timeout(request: InvokeRequest, registration: Registration) -> float | None:

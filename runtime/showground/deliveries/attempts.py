@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -15,19 +17,25 @@ from showground.deliveries.records import (
     decode_delivery,
     encode_letter,
     encode_outcome,
-    error_json,
     packed,
 )
 from showground.deliveries.retries import RetryPolicy
 from showground.deliveries.shard import Ack, Claim, What
 from showground.errors import ShowgroundError
-from showground.keys import split_installation
-from showground.model import Delivery, HostEvent, Outcome
+from showground.keys import InstallationId, split_installation
+from showground.model import Delivery, HostEvent
+from showground.tasks import Tasks
 
 log = logging.getLogger("showground.deliveries")
 
 Handle = Callable[[Delivery, int], Awaitable[bytes]]
 """`await handle(delivery, attempt) -> result`. The attempt counts from 1. A `ShowgroundError` is a failed attempt."""
+OnAnswer = Callable[[bytes, ShowgroundError | None], None]
+"""(result, None) or (anything, error)"""
+Begin = Callable[[Delivery, int, OnAnswer], Callable[[], None] | None]
+"""`begin(delivery, attempt, on_answer) -> cancel`: a `Handle` that needs no task. None when it cannot be done without waiting:
+nothing was begun, and the `Handle` is asked. *on_answer* is called once, later, unless it was cancelled before."""
+OnEnd = Callable[["Attempt", Ack | None], None]
 
 _FATES: dict[str, What] = {"again": "r", "again_uncounted": "u", "failed": "t", "dead": "x"}
 
@@ -35,94 +43,175 @@ _FATES: dict[str, What] = {"again": "r", "again_uncounted": "u", "failed": "t", 
 class Attempts:
     """Runs claims and judges their failures."""
 
-    def __init__(self, queue: RedisDeliveries, handle: Handle, clock: Clock, policy: RetryPolicy) -> None:
-        self._handle = handle
-        self._clock = clock
-        self._policy = policy
-        self._observe = queue.observe
+    def __init__(
+        self,
+        queue: RedisDeliveries,
+        handle: Handle,
+        begin: Begin | None,
+        clock: Clock,
+        policy: RetryPolicy,
+        tasks: Tasks,
+    ) -> None:
+        self.handle = handle
+        self.begin = begin
+        self.clock = clock
+        self.policy = policy
+        self.tasks = tasks
+        self.observe = queue.observe
 
-    async def run(self, claim: Claim, claimed_at_ms: int) -> Ack:
-        """Run *claim*, which was made at *claimed_at_ms* of the queue's time. Raises nothing but `CancelledError`."""
+    def take(self, claim: Claim, claimed_at_ms: int, on_end: OnEnd) -> Attempt:
+        """An attempt at *claim*, which was made at *claimed_at_ms* of the queue's time. It runs when it is started."""
+        return Attempt(self, claim, claimed_at_ms, on_end)
+
+
+class Attempt:
+    """*on_end* is called once: with what is to be handed in, or with None when the attempt was cancelled."""
+
+    __slots__ = (
+        "_age_ms",
+        "_attempts",
+        "_cancel",
+        "_claimed_at_ms",
+        "_delivery",
+        "_number",
+        "_on_end",
+        "_started_ms",
+        "acknowledged",
+        "claim",
+        "over",
+        "started",
+        "task",
+    )
+
+    def __init__(self, attempts: Attempts, claim: Claim, claimed_at_ms: int, on_end: OnEnd) -> None:
+        self.claim = claim
+        self.over = False
+        self.acknowledged = False
+        """Whether it ended with something to hand in."""
+        self.task: asyncio.Task[None] | None = None
+        """Where it needs one."""
+        self.started = attempts.clock.monotonic()
+        self._started_ms = attempts.clock.now_ms()
+        self._attempts = attempts
+        self._claimed_at_ms = claimed_at_ms
+        self._on_end = on_end
+        self._cancel: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Raises nothing. It may be over when this returns."""
+        claim, attempts = self.claim, self._attempts
         try:
             delivery = decode_delivery(memoryview(claim.stored)[HEADER_BYTES:])
         except msgspec.MsgspecError as error:
             # Never written by this version: another program's, or damage. It must not block what waits behind it.
             log.error("the stored delivery %s cannot be read and is dropped: %s", claim.name, error)
-            installation, _, delivery_id = claim.name.partition("|")
-            return Ack(installation, delivery_id, claim.token, "t")
-        age_ms = claimed_at_ms - int(claim.stored[1:HEADER_BYTES])
-        started = self._clock.monotonic()
-        started_ms = self._clock.now_ms()
-        failure: ShowgroundError | None = None
-        result = b""
-        if claim.attempt > self._policy.max_attempts(delivery):
-            failure = ShowgroundError(
+            self._finish(self._plain("t"))
+            return
+        self._delivery = delivery
+        self._number = number = claim.attempt
+        self._age_ms = age_ms = self._claimed_at_ms - int(claim.stored[1:HEADER_BYTES])
+        policy = attempts.policy
+        if number > policy.max_attempts(delivery):
+            self._give_up(
                 "worker_died",
-                f"the host ended each time while it ran this delivery ({claim.attempt - 1} attempts)",
-                delivery.name,
+                f"the host ended each time while it ran this delivery ({number - 1} attempts)",
                 "Look whether the handler takes the host down; then redrive it.",
             )
-        elif age_ms > self._policy.max_age_ms(delivery):
-            failure = ShowgroundError(
+            return
+        if age_ms > policy.max_age_ms(delivery):
+            self._give_up(
                 "deadline_exceeded",
-                f"it waited {age_ms // 1000} s, longer than its age limit of {self._policy.max_age_ms(delivery) // 1000} s",
-                delivery.name,
+                f"it waited {age_ms // 1000} s, longer than its age limit of {policy.max_age_ms(delivery) // 1000} s",
                 "Look why the installation is behind; then redrive it.",
             )
-        if failure is not None:
-            return self._ended(claim, delivery, "x", "dead", claim.attempt - 1, started_ms, failure)
-        try:
-            result = await self._handle(delivery, claim.attempt)
-        except ShowgroundError as error:
-            failure = error
-        except Exception as error:
-            log.exception("the handler of %s failed in the host", claim.name)
-            failure = ShowgroundError("internal", f"{type(error).__name__}: {error}", delivery.name)
-        elapsed = self._clock.monotonic() - started
-        if failure is None:
-            ack = self._ended(claim, delivery, "t", "done", claim.attempt, started_ms, None, result)
-            self._tell(delivery, "done", elapsed, age_ms)
-            return ack
-        verdict = self._policy.judge(delivery, claim.attempt, age_ms + int(elapsed * 1000), failure)
-        status = "dead" if verdict.fate == "dead" else "failed"
-        self._tell(delivery, status if verdict.fate in ("dead", "failed") else "retried", elapsed, age_ms)
-        return self._ended(
-            claim, delivery, _FATES[verdict.fate], status, claim.attempt, started_ms, failure, b"", verdict.delay_ms
-        )
+            return
+        if attempts.begin is not None:
+            try:
+                self._cancel = attempts.begin(delivery, number, self._answered)
+            except ShowgroundError as error:
+                self._answered(b"", error)
+                return
+            except Exception as error:
+                self._answered(b"", self._fault(error))
+                return
+        if self._cancel is None:
+            self.task = attempts.tasks.start("delivery", self._handle())
 
-    def _ended(
-        self,
-        claim: Claim,
-        delivery: Delivery,
-        what: What,
-        status: str,
-        attempts: int,
-        started_ms: int,
-        error: ShowgroundError | None,
-        result: bytes = b"",
-        delay_ms: int = 0,
-    ) -> Ack:
-        outcome = encode_outcome(
-            Outcome(
-                delivery=delivery.id,
-                installation=delivery.installation,
-                status=status,  # type: ignore[arg-type]  # one of the literals above
-                attempts=attempts,
-                result=result,
-                error=None if error is None else error_json(error),
-                started_at_ms=started_ms,
-                finished_at_ms=self._clock.now_ms(),
+    async def _handle(self) -> None:
+        try:
+            result = await self._attempts.handle(self._delivery, self._number)
+        except asyncio.CancelledError:
+            self._finish(None)
+            raise
+        except ShowgroundError as error:
+            self._answered(b"", error)
+        except Exception as error:
+            self._answered(b"", self._fault(error))
+        else:
+            self._answered(result, None)
+
+    def cancel(self) -> None:
+        """Its claim was lost, or is given back: nothing is handed in."""
+        if self.task is not None:
+            self.task.cancel()
+        elif self._cancel is not None and not self.over:
+            self._cancel()
+            self._finish(None)
+
+    def untouched(self) -> Ack:
+        """What gives the claim back as if it had never been made."""
+        return self._plain("b")
+
+    # --- how it ends ---
+
+    def _fault(self, error: Exception) -> ShowgroundError:
+        log.error("the handler of %s failed in the host", self.claim.name, exc_info=error)
+        return ShowgroundError("internal", f"{type(error).__name__}: {error}", self._delivery.name)
+
+    def _answered(self, result: bytes, error: ShowgroundError | None) -> None:
+        delivery, number = self._delivery, self._number
+        elapsed = self._attempts.clock.monotonic() - self.started
+        if error is None:
+            self._tell("done", elapsed)
+            outcome = packed(
+                encode_outcome(delivery.id, "done", number, self._started_ms, self._attempts.clock.now_ms(), result)
             )
+            self._finish(Ack(delivery.installation, delivery.id, self.claim.token, "t", delivery.group, outcome))
+            return
+        verdict = self._attempts.policy.judge(delivery, number, self._age_ms + int(elapsed * 1000), error)
+        self._tell(verdict.fate if verdict.fate in ("dead", "failed") else "retried", elapsed)
+        self._failed(_FATES[verdict.fate], number, error, verdict.delay_ms)
+
+    def _give_up(self, code: str, message: str, remedy: str) -> None:
+        self._failed("x", self._number - 1, ShowgroundError(code, message, self._delivery.name, remedy))
+
+    def _failed(self, what: What, attempts: int, error: ShowgroundError, delay_ms: int = 0) -> None:
+        delivery = self._delivery
+        finished_ms = self._attempts.clock.now_ms()
+        outcome = encode_outcome(
+            delivery.id, "dead" if what == "x" else "failed", attempts, self._started_ms, finished_ms, error=error
         )
         letter = packed(encode_letter(delivery, outcome)) if what == "x" else NOTHING
-        return Ack(
-            delivery.installation, delivery.id, claim.token, what, delivery.group, packed(outcome), delay_ms, letter
-        )
+        token, group = self.claim.token, delivery.group
+        self._finish(Ack(delivery.installation, delivery.id, token, what, group, packed(outcome), delay_ms, letter))
 
-    def _tell(self, delivery: Delivery, outcome: str, elapsed_s: float, waited_ms: int) -> None:
-        labels = {"app": split_installation(delivery.installation)[0], "kind": delivery.kind, "outcome": outcome}
-        at_ms = self._clock.now_ms()
-        self._observe(HostEvent(name="delivery", at_ms=at_ms, labels=labels, value=elapsed_s))
-        self._observe(
-            HostEvent(name="delivery_waited", at_ms=at_ms, labels={"kind": delivery.kind}, value=waited_ms / 1000)
-        )
+    def _plain(self, what: What) -> Ack:
+        installation, _, delivery_id = self.claim.name.partition("|")
+        return Ack(installation, delivery_id, self.claim.token, what)
+
+    def _finish(self, ack: Ack | None) -> None:
+        self.over = True
+        self.acknowledged = ack is not None
+        self._on_end(self, ack)
+
+    def _tell(self, outcome: str, elapsed_s: float) -> None:
+        delivery, observe = self._delivery, self._attempts.observe
+        at_ms = self._attempts.clock.now_ms()
+        labels = _labels(delivery.installation, delivery.kind, outcome)
+        observe(HostEvent(name="delivery", at_ms=at_ms, labels=labels, value=elapsed_s))
+        observe(HostEvent(name="delivery_waited", at_ms=at_ms, labels=labels, value=self._age_ms / 1000))
+
+
+@lru_cache(maxsize=4096)
+def _labels(installation: InstallationId, kind: str, outcome: str) -> Mapping[str, str]:
+    return {"app": split_installation(installation)[0], "kind": kind, "outcome": outcome}

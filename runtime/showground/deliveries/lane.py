@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from functools import partial
 
 from showground.clock import Clock
 from showground.deliveries.alarm import Alarm
-from showground.deliveries.attempts import Attempts
+from showground.deliveries.attempts import Attempt, Attempts
 from showground.deliveries.queue import RedisDeliveries
-from showground.deliveries.shard import Ack, Claim, Shard
+from showground.deliveries.shard import Ack, Shard
 from showground.deliveries.slots import Slots
 from showground.errors import ShowgroundError
 from showground.model import HostEvent
@@ -55,7 +54,7 @@ class Lane:
         self._rng = rng
         self._wake = asyncio.Event()
         self._alarm = Alarm(clock, tasks, self._wake)
-        self._running: dict[str, tuple[Claim, asyncio.Task[Ack], float]] = {}
+        self._running: dict[str, Attempt] = {}
         self._acks: list[Ack] = []
         self._claiming = True
         self._idle = asyncio.Event()
@@ -112,9 +111,9 @@ class Lane:
             self._slots.give(unused)
         self._ticked_at = self._clock.monotonic()
         for claim in turn.claims:
-            task = self._tasks.start("delivery", self._attempts.run(claim, turn.now_ms))
-            self._running[claim.name] = (claim, task, self._ticked_at)
-            task.add_done_callback(partial(self._finished, claim))
+            attempt = self._attempts.take(claim, turn.now_ms, self._ended)
+            self._running[claim.name] = attempt
+            attempt.start()
         if turn.refused:
             self._observe("delivery_fenced", len(turn.refused))
             for position in turn.refused:
@@ -125,32 +124,34 @@ class Lane:
         self._alarm.at(began + (poll if turn.next_due_s is None else min(poll, turn.next_due_s)))
         return bool(self._acks) or (turn.more and self._claiming and len(turn.claims) > 0)
 
-    def _finished(self, claim: Claim, task: asyncio.Task[Ack]) -> None:
-        held = self._running.get(claim.name)
-        if held is not None and held[1] is task:
-            del self._running[claim.name]
+    def _ended(self, attempt: Attempt, ack: Ack | None) -> None:
+        """*attempt* is over; without an *ack* its claim was lost or is given back."""
+        name = attempt.claim.name
+        if self._running.get(name) is attempt:
+            del self._running[name]
         self._slots.give(1)
-        if not task.cancelled() and task.exception() is None:
-            self._acks.append(task.result())
+        if ack is not None:
+            self._acks.append(ack)
         self._wake.set()
 
     async def renew(self) -> None:
         """Renew the leases that have passed a quarter of their life, so that none passes half; cancel what was lost."""
         before = self._clock.monotonic() - self._queue.settings.lease_s / 8
-        held = [(claim, task) for claim, task, since in self._running.values() if since <= before]
+        held = [attempt for attempt in self._running.values() if attempt.started <= before]
         if not held:
             return
+        claims = [(attempt.claim.name, attempt.claim.token) for attempt in held]
         try:
-            lost = await self.shard.renew([(claim.name, claim.token) for claim, _ in held], self._queue.settings)
+            lost = await self.shard.renew(claims, self._queue.settings)
         except (ShowgroundError, CommandRefused) as error:
             log.warning("shard %s: leases were not renewed: %s", self.number, error)
             return
         for position in lost:
-            claim, task = held[position]
-            if not task.done():
-                log.warning("%s: its lease was lost; its handler is cancelled", claim.name)
+            attempt = held[position]
+            if not attempt.over:
+                log.warning("%s: its lease was lost; its handler is cancelled", attempt.claim.name)
                 self._observe("delivery_lease_lost", 1)
-                task.cancel()
+                attempt.cancel()
 
     def stop_claiming(self) -> None:
         self._claiming = False
@@ -163,17 +164,16 @@ class Lane:
 
     async def give_back(self) -> None:
         """Cancel what still runs and give its claims back, as if they had never been made."""
-        held = [(claim, task) for claim, task, _ in self._running.values()]
-        for _, task in held:
-            task.cancel()
-        if held:
-            await asyncio.wait([task for _, task in held])
-        acks = [*self._acks]
-        self._acks = []
-        for claim, task in held:
-            if task.cancelled():
-                installation, _, delivery_id = claim.name.partition("|")
-                acks.append(Ack(installation, delivery_id, claim.token, "b"))
+        held = list(self._running.values())
+        for attempt in held:
+            attempt.cancel()
+        tasks = [attempt.task for attempt in held if attempt.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+        acks, self._acks = self._acks, []
+        for attempt in held:
+            if not attempt.acknowledged:
+                acks.append(attempt.untouched())
         if acks:
             await self.shard.turn(acks, 0, self._host_id, self._queue.settings)
 

@@ -12,7 +12,7 @@ from showground.capabilities import Enqueued
 from showground.clock import Clock
 from showground.deliveries import scripts, upkeep_scripts
 from showground.deliveries.limits import HISTORY_OUTCOMES, WEEK_MS, DeliverySettings
-from showground.deliveries.records import decode_outcome, encode, encode_letter, encode_outcome, error_json, packed
+from showground.deliveries.records import decode_outcome, encode, encode_letter, encode_outcome, packed
 from showground.deliveries.shard import Shards
 from showground.errors import Problem, ShowgroundError
 from showground.keys import InstallationId, KeySpace
@@ -127,16 +127,7 @@ class RedisDeliveries:
             for position in positions:
                 delivery, error = deliveries[position]
                 delivery = _stamped(delivery, now_ms)
-                outcome = encode_outcome(
-                    Outcome(
-                        delivery=delivery.id,
-                        installation=delivery.installation,
-                        status="dead",
-                        attempts=0,
-                        error=error_json(error),
-                        finished_at_ms=now_ms,
-                    )
-                )
+                outcome = encode_outcome(delivery.id, "dead", 0, 0, now_ms, error=error)
                 letter = encode_letter(delivery, outcome)
                 entries.setdefault(number, []).append(
                     (delivery.installation, delivery.id, packed(outcome), packed(letter))

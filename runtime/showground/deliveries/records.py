@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -82,19 +83,18 @@ def error_json(error: ShowgroundError) -> Mapping[str, Json]:
     return inner
 
 
-def encode_outcome(outcome: Outcome) -> bytes:
-    result = outcome.result if len(outcome.result) <= KEPT_RESULT_BYTES else b""
-    return encode(
-        StoredOutcome(
-            outcome.delivery,
-            outcome.status,
-            outcome.attempts,
-            outcome.started_at_ms,
-            outcome.finished_at_ms,
-            result,
-            outcome.error,
-        )
-    )
+def encode_outcome(
+    delivery: str,
+    status: Literal["done", "failed", "dead", "skipped"],
+    attempts: int,
+    started_at_ms: int,
+    finished_at_ms: int,
+    result: bytes = b"",
+    error: ShowgroundError | None = None,
+) -> bytes:
+    kept = result if len(result) <= KEPT_RESULT_BYTES else b""
+    why = None if error is None else error_json(error)
+    return encode(StoredOutcome(delivery, status, attempts, started_at_ms, finished_at_ms, kept, why))
 
 
 def decode_outcome(installation: InstallationId, stored: bytes) -> Outcome:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from showground.clock import Clock
-from showground.deliveries.attempts import Attempts, Handle
+from showground.deliveries.attempts import Attempts, Begin, Handle
 from showground.deliveries.lane import Lane
 from showground.deliveries.queue import RedisDeliveries
 from showground.deliveries.retries import RetryPolicy
@@ -42,20 +42,23 @@ class Runner:
         queue: RedisDeliveries,
         handle: Handle,
         *,
+        begin: Begin | None = None,
         host_id: str,
         clock: Clock | None = None,
         drain_s: float = 10.0,
         rng: random.Random | None = None,
     ) -> None:
+        """*begin*, where there is one, is tried before *handle*; it saves a task for each delivery."""
         self._queue = queue
         self._clock = clock if clock is not None else queue.clock
         self._host_id = host_id
         self._drain_s = drain_s
         self._rng = rng if rng is not None else random.Random()  # noqa: S311 - jitter, no secret
         self._slots = Slots(queue.settings.in_flight)
-        self._attempts = Attempts(queue, handle, self._clock, RetryPolicy(queue.settings, self._rng))
-        self._lanes: list[Lane] = []
         self._tasks = Tasks()
+        policy = RetryPolicy(queue.settings, self._rng)
+        self._attempts = Attempts(queue, handle, begin, self._clock, policy, self._tasks)
+        self._lanes: list[Lane] = []
         self._exits = AsyncExitStack()
 
     def tick_age_s(self) -> float:

@@ -81,7 +81,13 @@ class Host:
 
         events.installations.on_change(lambda change: _changed(on, code, posts, change))
         runner = await exits.enter_async_context(
-            Runner(events.deliveries, code.dispatch.handle, host_id=on.host_id, drain_s=settings.host.drain_s)
+            Runner(
+                events.deliveries,
+                code.dispatch.handle,
+                begin=code.dispatch.begin,
+                host_id=on.host_id,
+                drain_s=settings.host.drain_s,
+            )
         )
         on.tasks.start("lifecycle: finish what was interrupted", self._recover())
         on.tasks.start("bundles: let go of what no version has", self._sweep())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ from showground.errors import ShowgroundError
 from showground.model import Invocation, Registration
 from showground.supervisor.broker import Session
 from showground.worker.spawning import Level
+
+log = logging.getLogger("showground.supervisor")
 
 CLOSED = "the host is stopping"
 NOT_STARTED = "it was not started"
@@ -39,14 +42,56 @@ class Strays:
             raise ShowgroundError("protocol_error", "it calls for invocations that are not its own")
 
 
+class Answer(Protocol):
+    """Where the answer of a call goes: a future, or a `Told`."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, error: ShowgroundError, /) -> None: ...
+
+
+OnAnswer = Callable[[Any, ShowgroundError | None], None]
+"""(result, None) or (None, error)"""
+
+
+class Told:
+    """Tells *on_answer* at once, where a future would take a turn of the loop and a task to wait for it."""
+
+    __slots__ = ("_on_answer",)
+
+    def __init__(self, on_answer: OnAnswer) -> None:
+        self._on_answer: OnAnswer | None = on_answer
+
+    def done(self) -> bool:
+        return self._on_answer is None
+
+    def set_result(self, result: Any, /) -> None:
+        self._tell(result, None)
+
+    def set_exception(self, error: ShowgroundError, /) -> None:
+        self._tell(None, error)
+
+    def cancel(self) -> None:
+        """Tell nothing any more."""
+        self._on_answer = None
+
+    def _tell(self, result: Any, error: ShowgroundError | None) -> None:
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            try:
+                on_answer(result, error)
+            except Exception:  # it is not the worker's fault, which is being read just now
+                log.exception("the answer of a call was not taken")
+
+
 class Running:
     """One call to a worker that is not answered yet: an invocation, or the load."""
 
     __slots__ = ("calls", "cancelled_at", "deadline", "future", "invocation", "payload", "session", "worker")
 
-    def __init__(
-        self, invocation: Invocation | None, payload: bytes, future: asyncio.Future[Any], deadline: float
-    ) -> None:
+    def __init__(self, invocation: Invocation | None, payload: bytes, future: Answer, deadline: float) -> None:
         self.invocation = invocation
         self.payload = payload
         self.future = future

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,7 @@ from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.model import AppVersion, Invocation, Registration
 from showground.supervisor.broker import Broker
-from showground.supervisor.calls import CLOSED, OnEnd, OnFree, OnRetire, Running, Worker
+from showground.supervisor.calls import CLOSED, OnAnswer, OnEnd, OnFree, OnRetire, Running, Told, Worker
 from showground.supervisor.inprocess import LocalWorker
 from showground.supervisor.logs import OnLog
 from showground.supervisor.policy import Policy
@@ -75,6 +76,20 @@ class Supervisor:
         except asyncio.CancelledError:
             pool.abandon(running)
             raise
+
+    def begin(
+        self, app: AppVersion, folder: Path, invocation: Invocation, payload: bytes, on_answer: OnAnswer
+    ) -> Callable[[], None]:
+        """`invoke` for those who start many: no task waits. *on_answer* is told the result or the error once, after this has
+        returned; it must be quick. What is returned cancels the call, and nothing is told then. Raises `overloaded`, or why no
+        worker can be had."""
+        pool = self._pools.get(app.digest)
+        if pool is None:
+            pool = self._open(app, folder)
+        told = Told(on_answer)
+        running = Running(invocation, payload, told, self._clock.monotonic() + invocation.timeout_s)
+        pool.submit(running)
+        return partial(_cancel, pool, running, told)
 
     async def check(self, folder: Path, app: AppVersion) -> Registration:
         """Load the bundle in a throw-away worker and return what it registered.
@@ -204,3 +219,8 @@ class Supervisor:
 
 def ignore(_: Worker) -> None:
     """A worker that only checks a bundle has no pool to tell."""
+
+
+def _cancel(pool: Pool, running: Running, told: Told) -> None:
+    told.cancel()
+    pool.abandon(running)

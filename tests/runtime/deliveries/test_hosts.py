@@ -10,7 +10,6 @@ from showground.deliveries import Outcomes
 from showground.deliveries.records import encode_outcome, packed
 from showground.deliveries.shard import Ack, Claim
 from showground.keys import installation_id
-from showground.model import Outcome
 
 if TYPE_CHECKING:
     from tests.runtime.deliveries.conftest import Bench, Make
@@ -66,7 +65,7 @@ async def test_an_outcome_with_an_old_token_is_refused_and_changes_nothing(bench
     assert await queue.backlog(APP) == 1
     assert await shard.renew([(old.name, old.token), (new[0].name, new[0].token)], queue.settings) == [0]
     assert int(new[0].token.split()[1]) > int(old.token.split()[1])
-    outcome = encode_outcome(Outcome(delivery="d", installation=APP, status="done", attempts=2))
+    outcome = encode_outcome("d", "done", 2, 0, 0)
     ack = Ack("app:town", "d", new[0].token, "t", "g", packed(outcome))
     assert (await shard.turn([ack], 0, "second", queue.settings)).refused == []
     assert await queue.backlog(APP) == 0

@@ -34,7 +34,7 @@ async def test_tries_follow_the_schedule_and_the_last_one_is_buried(
 ) -> None:
     queue = bench.queue(clock)
     runner = bench.runner(queue)
-    runner._attempts._policy = RetryPolicy(queue.settings, Highest())
+    runner._attempts.policy = RetryPolicy(queue.settings, Highest())
     times: list[float] = []
     async with runner:
         await queue.enqueue([make("d", "Fails")])
