@@ -99,6 +99,7 @@ PERMANENT = (
     "secret-key",
     "deployment-secret",
     "settings",
+    "kept:*",
     "deliveries:d:*",
     "deliveries:out:*",
     "deliveries:ready:*",

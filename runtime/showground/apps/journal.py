@@ -14,7 +14,8 @@ No app name starts with `!`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -121,6 +122,20 @@ class Journal:
         async with Tasks() as tasks:
             tasks.start(f"journal: hold {lease.id}", self._renew(lease))
             yield
+
+    def holding(self, lease: Lease) -> Callable[[], Awaitable[None]]:
+        """A check that *lease* is still ours, which raises `conflict` when it is not. It asks Redis, and renews the lease, only
+        when the last answer is older than a third of the lease."""
+        asked = -math.inf
+
+        async def hold() -> None:
+            nonlocal asked
+            now = self._clock.monotonic()
+            if now - asked > self._lease_s / 3:
+                await self._write(lease, self._lease_ms, b"", b"")
+                asked = now
+
+        return hold
 
     async def _renew(self, lease: Lease) -> None:
         while True:

@@ -16,7 +16,7 @@ import msgspec
 
 from showground.apps.installations import Installations
 from showground.apps.journal import Journal
-from showground.apps.phases import EmitTo, LifecycleHooks, Phases, Surroundings
+from showground.apps.phases import EmitTo, ImportUndo, LifecycleHooks, Phases, Surroundings
 from showground.apps.records import HISTORY, InstallationRecord, Lease, Step, StepKind, Veto
 from showground.clock import Clock
 from showground.errors import ShowgroundError
@@ -34,6 +34,26 @@ class Versions(Protocol):
         ...
 
 
+class Suspension:
+    """An installation whose data may be replaced now."""
+
+    def __init__(self, installation: Installation, journal: Journal, lease: Lease, step: Step) -> None:
+        self.installation = installation
+        self.kept = step.kept
+        """Under which name what was there is kept."""
+        self.step = step
+        self.hold = journal.holding(lease)
+        """Raises `conflict` once another host has taken over; call it before each write."""
+        self._journal = journal
+        self._lease = lease
+
+    async def replacing(self) -> None:
+        """What was there is kept; from now on the data are neither the old nor the new."""
+        step = msgspec.structs.replace(self.step, phase="replacing")
+        await self._journal.advance(self._lease, step)
+        self.step = step
+
+
 class Lifecycle:
     """The only writer of installation records. Changes of one installation are serialised over all hosts."""
 
@@ -48,6 +68,7 @@ class Lifecycle:
         emit_to: EmitTo,
         clear_deliveries: Callable[[InstallationId], Awaitable[None]],
         veto: Veto,
+        undo: ImportUndo | None = None,
         observe: Callable[[HostEvent], None] = lambda event: None,
         hook_deadline_s: float = 20.0,
         uninstall_deadline_s: float = 35.0,
@@ -70,6 +91,7 @@ class Lifecycle:
                 hook_deadline_s=hook_deadline_s,
                 uninstall_deadline_s=uninstall_deadline_s,
                 cleanup_pause_s=recovery_pause_s,
+                undo=undo,
             ),
         )
 
@@ -130,26 +152,37 @@ class Lifecycle:
             await self._phases.finish(lease, step)
 
     @asynccontextmanager
-    async def suspended(self, community: str, app: str, *, actor: str = "") -> AsyncIterator[Installation]:
+    async def suspended(self, community: str, app: str, *, actor: str = "") -> AsyncIterator[Suspension]:
         """Replace an installation's data while none of its code runs on any host; deliveries are tried again afterwards.
 
         When the block begins, every host knows; capability calls of handlers that still run are refused from then on. Its
-        posts are drawn anew at the end. A host that is lost in the block leaves the data as they are at that moment, and another
-        one lets the code run again. Raises `not_found`, or `conflict` when another change is under way.
+        posts are drawn anew at the end. From `Suspension.replacing` on, a block that fails is undone by `put_back`, and so is
+        one whose host is lost, by another host. Raises `not_found`, or `conflict` when another change is under way.
         """
         async with self._changing(installation_id(app, community)) as lease:
             record = self._existing(lease)
             installation = msgspec.structs.replace(record.installation, revision=record.installation.revision + 1)
             after = msgspec.structs.replace(record, installation=installation)
-            step = Step(kind="import", phase="suspended", installation=installation, before=after, actor=actor)
+            step = Step(
+                kind="import",
+                phase="suspended",
+                installation=installation,
+                before=after,
+                actor=actor,
+                kept=str(lease.fence),
+            )
             await self._journal.advance(lease, step, msgspec.structs.replace(record, suspended=True))
             await self._installations.refresh()
+            suspension = Suspension(installation, self._journal, lease, step)
             try:
                 await self._clock.sleep(1.5 * self._installations.poll_s)
-                yield installation
-            finally:
-                await self._journal.finish(lease, after)
-                await self._installations.refresh()
+                yield suspension
+            except BaseException:
+                # Shielded: what was begun is undone also when whoever asked has gone.
+                await asyncio.shield(self._phases.finish(lease, suspension.step))
+                raise
+            await self._journal.finish(lease, after)
+            await self._installations.refresh()
             log.info("import into %s by %s is done", installation.id, actor or "an operator")
 
     async def recover(self) -> int:

@@ -2,6 +2,8 @@
 
 * install, upgrade: *recorded* (the record stands) ▸ plugins' hooks ▸ *hooked* ▸ AppInstall or AppUpgrade is enqueued ▸ done.
   A hook that fails undoes the record; a crash while *recorded* runs the hooks again, so hooks must be idempotent.
+* import: *suspended* (no code runs) ▸ what was there is kept ▸ *replacing* ▸ what was kept is dropped: done. A crash while
+  *replacing* puts back what was kept, if it is still there; see `apps.replacement`.
 * uninstall: *leaving* (no new events) ▸ AppUninstall is handled, or given up at its deadline ▸ *clearing* (the record is gone) ▸
   plugins' hooks and the queue clean up ▸ done. Clean-up that fails is tried again later, with growing pauses.
 """
@@ -19,6 +21,7 @@ import msgspec
 from showground.apps.installations import Installations
 from showground.apps.journal import Journal
 from showground.apps.records import Lease, Step
+from showground.apps.replacement import Hold
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId
@@ -50,6 +53,18 @@ class EmitTo(Protocol):
         ...
 
 
+class ImportUndo(Protocol):
+    """What `apps.replacement` can do about an import that was cut off."""
+
+    async def put_back(self, installation: Installation, kept: str, hold: Hold) -> bool:
+        """False when the import had been finished. Safe to repeat."""
+        ...
+
+    async def drop(self, installation: InstallationId, kept: str) -> None:
+        """Nothing was replaced yet: forget what was kept."""
+        ...
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """Whom a change reaches besides the records, and how long it waits for them."""
@@ -61,6 +76,8 @@ class Surroundings:
     hook_deadline_s: float
     uninstall_deadline_s: float
     cleanup_pause_s: float
+    undo: ImportUndo | None
+    """None where nothing is imported."""
 
 
 class Phases:
@@ -77,13 +94,39 @@ class Phases:
         if step.kind == "uninstall":
             await self._finish_uninstall(lease, step)
         elif step.kind == "import":
-            log.error(
-                "an import into %s was cut off: its data is a part of what was imported; import it again", lease.id
-            )
-            await self._journal.finish(lease, step.before)
-            await self._installations.refresh()
+            await self._finish_import(lease, step)
         else:
             await self._finish_change(lease, step)
+
+    async def _finish_import(self, lease: Lease, step: Step) -> None:
+        undo = self._around.undo
+        if undo is not None and step.phase == "suspended":
+            await undo.drop(lease.id, step.kept)
+        elif undo is not None:
+            try:
+                undone = await undo.put_back(step.installation, step.kept, self._journal.holding(lease))
+            except Exception as error:
+                outcome = f"an import into {lease.id} was cut off, and what was there could not be put back yet"
+                if not await self._try_again(lease, step):
+                    log.error("%s; its data is a part of what was imported: import it again (%s)", outcome, error)
+                    await self._journal.finish(lease, step.before)
+                    await self._installations.refresh()
+                    return
+                raise _plugin_error(error, outcome, self._around.hook_deadline_s) from error
+            log.warning(
+                "an import into %s was cut off: %s", lease.id, "all is as before" if undone else "it is complete"
+            )
+        await self._journal.finish(lease, step.before)
+        await self._installations.refresh()
+
+    async def _try_again(self, lease: Lease, step: Step) -> bool:
+        """Leave *step* for a later try; False when there were enough of them."""
+        failures = step.failures + 1
+        if failures >= MAX_CLEANUP_TRIES:
+            return False
+        await self._journal.advance(lease, msgspec.structs.replace(step, failures=failures))
+        await self._journal.give_back(lease, min(300.0, self._around.cleanup_pause_s * 2 ** (failures - 1)))
+        return True
 
     async def _finish_change(self, lease: Lease, step: Step) -> None:
         installation = step.installation
@@ -156,13 +199,10 @@ class Phases:
                 await self._around.clear_deliveries(lease.id)
                 await self._around.hooks.uninstalled(installation)
         except Exception as error:
-            failures = step.failures + 1
-            if failures >= MAX_CLEANUP_TRIES:
-                log.error("clean-up after %s is given up after %s tries: %s", lease.id, failures, error)
+            if not await self._try_again(lease, step):
+                log.error("clean-up after %s is given up after %s tries: %s", lease.id, MAX_CLEANUP_TRIES, error)
                 await self._journal.finish(lease)
                 return
-            await self._journal.advance(lease, msgspec.structs.replace(step, failures=failures))
-            await self._journal.give_back(lease, min(300.0, self._around.cleanup_pause_s * 2 ** (failures - 1)))
             raise _plugin_error(
                 error, f"{lease.id} is uninstalled; its clean-up will be repeated", self._around.hook_deadline_s
             ) from error

@@ -31,7 +31,7 @@ class InstallationRecord(Frozen, frozen=True, kw_only=True):
 
 
 StepKind = Literal["install", "upgrade", "uninstall", "import"]
-Phase = Literal["recorded", "hooked", "leaving", "clearing", "suspended"]
+Phase = Literal["recorded", "hooked", "leaving", "clearing", "suspended", "replacing"]
 
 
 class Step(Frozen, frozen=True, kw_only=True):
@@ -44,10 +44,12 @@ class Step(Frozen, frozen=True, kw_only=True):
     before: InstallationRecord | None = None
     """What an undone upgrade, or an import that is over, returns to."""
     actor: str = ""
+    kept: str = ""
+    """Of an import: under which name what was there before is kept (`apps.replacement`)."""
     event_id: str = ""
     """The id of the event that the change emits: the same at every try, so that a repeated try emits nothing new."""
     failures: int = 0
-    """How often clean-up after an uninstall failed so far."""
+    """How often clean-up after an uninstall, or putting back after an import, failed so far."""
 
 
 class Lease(Frozen, frozen=True, kw_only=True):

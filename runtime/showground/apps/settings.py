@@ -168,20 +168,32 @@ class AppSettings:
         ]
         return [(spec, value) for spec, value in read if value is not None]
 
-    async def load(
-        self, version: AppVersion, scope: SettingScope, values: Mapping[str, Json], installation: Installation | None
-    ) -> None:
-        """Write values of an export, which were checked by the app when they were set first and by `import_faults` since.
-
-        An installation's own values become exactly *values*; of app-wide ones only those are set that are not set here."""
-        specs = {spec.name: spec for spec in version.registration.settings}
-        fields = {name: self._write(version.app, specs[name], value) for name, value in values.items()}
-        if scope == "app":
-            key = self._shared_key(version.app)
-            await self._redis.pipeline([("HSETNX", key, name, value) for name, value in fields.items()])
-            return
-        key = self._own_key(_needed(installation))
+    async def load(self, version: AppVersion, values: Mapping[str, Json], installation: Installation) -> None:
+        """Make an installation's own values exactly *values*, those of an export, which were checked by the app when they
+        were set first and by `import_faults` since."""
+        fields = self._fields(version, values)
+        key = self._own_key(installation)
         await self._redis.run(_REPLACE, [key], [word for pair in fields.items() for word in pair])
+
+    async def fresh(self, version: AppVersion, values: Mapping[str, Json]) -> dict[str, bytes]:
+        """Those of an export's app-wide *values* that are not set here, as `fill` writes them."""
+        fields = self._fields(version, values)
+        there = _pairs(await self._redis.call("HGETALL", self._shared_key(version.app)))
+        return {name: value for name, value in fields.items() if name not in there}
+
+    async def fill(self, app: str, fields: Mapping[str, bytes]) -> None:
+        """Set app-wide values that nobody has set meanwhile."""
+        key = self._shared_key(app)
+        await self._redis.pipeline([("HSETNX", key, name, value) for name, value in fields.items()])
+
+    async def withdraw(self, app: str, fields: Mapping[str, bytes]) -> None:
+        """Undo `fill`, but for what somebody has changed since."""
+        key = self._shared_key(app)
+        await self._redis.run(_WITHDRAW, [key], [word for pair in fields.items() for word in pair])
+
+    def _fields(self, version: AppVersion, values: Mapping[str, Json]) -> dict[str, bytes]:
+        specs = {spec.name: spec for spec in version.registration.settings}
+        return {name: self._write(version.app, specs[name], value) for name, value in values.items()}
 
     async def clear(self, installation: Installation) -> None:
         """Forget the installation's own values; those that all share stay with the app."""
@@ -262,6 +274,11 @@ def import_faults(version: AppVersion, scope: str, name: str, value: Json) -> li
 _REPLACE = Script("""
 redis.call('DEL', KEYS[1])
 for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+""")
+_WITHDRAW = Script("""
+for i = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
 """)
 _SWAP = Script("""
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end

@@ -11,6 +11,7 @@ from showground.apps.bundles import BundleStore
 from showground.apps.folders import Folders
 from showground.apps.journal import Journal
 from showground.apps.lifecycle import Lifecycle
+from showground.apps.replacement import Replacement
 from showground.capabilities import COMMUNITY, REALTIME
 from showground.dispatch import Dispatch
 from showground.host.events import Events
@@ -38,6 +39,7 @@ class Code:
     bundles: BundleStore
     dispatch: Dispatch
     lifecycle: Lifecycle
+    replacement: Replacement
 
 
 async def lay(exits: AsyncExitStack, on: Foundation, events: Events) -> Code:
@@ -61,6 +63,7 @@ async def lay(exits: AsyncExitStack, on: Foundation, events: Events) -> Code:
     folders = Folders(settings.data_dir / "bundles")
     bundles = BundleStore(on.redis, on.keys, clock, folders, check=check, veto=plugins.registered)
     dispatch = Dispatch(events.installations, bundles, supervisor, clock, plugins.observe, bound, on.redactor.error)
+    replacement = Replacement(on.redis, on.keys, events.app_settings, plugins.provider)
     lifecycle = Lifecycle(
         events.installations,
         Journal(on.redis, on.keys),
@@ -70,9 +73,10 @@ async def lay(exits: AsyncExitStack, on: Foundation, events: Events) -> Code:
         emit_to=events.intake.emit_to,
         clear_deliveries=events.deliveries.clear,
         veto=plugins.registered,
+        undo=replacement,
         observe=plugins.observe,
     )
-    return Code(isolation, supervisor, bundles, dispatch, lifecycle)
+    return Code(isolation, supervisor, bundles, dispatch, lifecycle, replacement)
 
 
 @dataclass(frozen=True, slots=True)

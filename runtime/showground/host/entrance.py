@@ -44,7 +44,7 @@ def web_server(on: Foundation, events: Events, code: Code, posts: Posts) -> WebS
     def is_installed(key: InstallationId) -> bool:
         return installations.get(key) is not None
 
-    transfer = Transfer(code.lifecycle, events.app_settings, plugins.provider, on.clock, settings.data_dir)
+    transfer = Transfer(code.lifecycle, code.replacement, events.app_settings, plugins.provider, on.clock)
     for routes in (
         InvokeRoutes(code.dispatch),  # first, because paths are tried in this order and this one is the hottest
         OpsRoutes(on.health, on.metrics, on.logs, on.tokens, on.clock, is_installed),

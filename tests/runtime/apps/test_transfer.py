@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,6 +34,7 @@ Devvit.add_settings([
     {"type": "string", "name": "greeting", "label": "Greeting"},
     {"type": "number", "name": "size", "label": "Size", "default_value": 3},
     {"type": "string", "name": "key", "label": "Key", "scope": "app", "is_secret": True},
+    {"type": "string", "name": "region", "label": "Region", "scope": "app"},
 ])
 
 @Devvit.add_scheduler_job("tick")
@@ -113,7 +115,7 @@ async def export(host: HostUnderTest, community: str = "playground", **query: st
 async def load(host: HostUnderTest, records: list[dict[str, Any]], community: str = "playground") -> Any:
     body = b"".join(json.dumps(record).encode() + b"\n" for record in records)
     headers = {"Content-Type": "application/x-ndjson"}
-    return await host.call("POST", path("import", community), data=body, headers=headers)
+    return await host.call("POST", path("import", community), data=io.BytesIO(body), headers=headers)
 
 
 def content(records: list[dict[str, Any]]) -> list[str]:

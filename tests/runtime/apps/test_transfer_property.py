@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from tests.runtime.apps.hosts import World
 from tests.runtime.apps.hosts import host as lone_host
 
+from showground.apps.replacement import Replacement
 from showground.apps.secrets import SecretBox, new_key
 from showground.apps.settings import AppSettings
 from showground.apps.transfer import Transfer
@@ -66,7 +66,7 @@ chosen: st.SearchStrategy[dict[str, Json]] = st.fixed_dictionaries(
 )
 
 
-async def test_what_comes_in_is_what_went_out_whatever_it_is(redis: Redis, keys: KeySpace, tmp_path: Path) -> None:
+async def test_what_comes_in_is_what_went_out_whatever_it_is(redis: Redis, keys: KeySpace) -> None:
     world = World()
     made = world.upload("1.0.0", app="keeper")
     world.versions["1.0.0"] = msgspec.structs.replace(made, registration=REGISTRATION)
@@ -77,7 +77,8 @@ async def test_what_comes_in_is_what_went_out_whatever_it_is(redis: Redis, keys:
         await plugins.enter(exits, {"scheduler": "memory"}, lambda capability: lent)
         app_settings = AppSettings(redis, keys, SecretBox([new_key()]), Redactor(), _nobody)
         providers: Providers = plugins.provider
-        transfer = Transfer(lone.lifecycle, app_settings, providers, SystemClock(), tmp_path)
+        replacement = Replacement(redis, keys, app_settings, providers)
+        transfer = Transfer(lone.lifecycle, replacement, app_settings, providers, SystemClock())
         here = await lone.lifecycle.install("here", "keeper")
         there = await lone.lifecycle.install("there", "keeper")
 
@@ -94,7 +95,7 @@ async def test_what_comes_in_is_what_went_out_whatever_it_is(redis: Redis, keys:
                 await scheduler.cancel_job(here.id, job.id)
             for plan in planned:
                 await scheduler.load(Job(id="", name="tick", installation=here.id, **plan))
-            await app_settings.load(here.version, "installation", values, here)
+            await app_settings.load(here.version, values, here)
 
             exported = await _export(transfer, here)
             await transfer.import_(there, io.BytesIO(exported))
