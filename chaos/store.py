@@ -72,7 +72,7 @@ class ClusterStore:
         return self.cluster.url
 
     def open(self) -> redis.Redis:
-        client = redis.RedisCluster(port=self.cluster.primaries()[0].port, password=self.cluster.password)
+        client = redis.RedisCluster("127.0.0.1", self.cluster.primaries()[0].port, password=self.cluster.password)
         return cast("redis.Redis", client)  # the same for all that is asked here
 
 
