@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from showground.capabilities import Job, Scheduler
@@ -42,16 +43,17 @@ class SchedulerBench(Protocol):
 
 async def pass_time(bench: SchedulerBench, seconds: float, *schedulers: Scheduler) -> None:
     """Let *seconds* pass, and each of *schedulers* finish a turn that began after that."""
-
-    async def have_turned() -> bool:
-        # A little more at each look: a turn that failed waits for time to pass before it tries again.
-        await bench.clock.advance(POLL_S)
-        return all(s.tick_age_s() < POLL_S for s in schedulers)
-
     bench.clock.jump(seconds)
-    # The second step makes sure that a turn that was under way at the jump is not taken for a later one.
+    # The second time makes sure that a turn that was under way at the jump is not taken for a later one.
     for _ in range(2):
-        await eventually(have_turned)
+        await eventually(partial(_have_turned, bench, bench.clock.monotonic(), schedulers))
+
+
+async def _have_turned(bench: SchedulerBench, since_s: float, schedulers: Sequence[Scheduler]) -> bool:
+    """Whether each has finished a turn after *since_s*, by the monotonic clock: once it is so, it stays so."""
+    # A little more at each look: a turn waits for its time, and one that failed waits before it tries again.
+    await bench.clock.advance(POLL_S)
+    return all(s.tick_age_s() < bench.clock.monotonic() - since_s for s in schedulers)
 
 
 def job(name: str = "tick", installation: InstallationId = CLOCK, **fields: Any) -> Job:
