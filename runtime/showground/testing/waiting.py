@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 
 async def eventually(condition: Callable[[], object | Awaitable[object]], timeout_s: float = 10.0) -> None:
@@ -18,6 +19,16 @@ async def eventually(condition: Callable[[], object | Awaitable[object]], timeou
             value = await value
         if value:
             return
-        assert loop.time() < deadline, f"not so within {timeout_s:g} s: {inspect.getsource(condition).strip()}"
+        assert loop.time() < deadline, f"not so within {timeout_s:g} s: {_source(condition)}"
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+def _source(condition: Callable[..., object]) -> str:
+    """What was waited for, as it stands in the test."""
+    while isinstance(condition, partial):
+        condition = condition.func
+    try:
+        return inspect.getsource(condition).strip()
+    except (OSError, TypeError):  # a bound method of a built-in type, or code that stands in no file
+        return repr(condition)
