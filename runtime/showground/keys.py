@@ -91,6 +91,7 @@ class KeySpace:
 PERMANENT = (
     "host",
     "maintenance",
+    "format",
     "bundle:*",
     "apps",
     "app:*",

@@ -115,12 +115,13 @@ async def _back_up(settings: Settings, target: Path, while_running: bool) -> Any
 
 async def _restore(settings: Settings, source: Path, force: bool) -> Any:
     from showground.clock import SystemClock
-    from showground.ops.backup import erase, is_empty, restore, verify
+    from showground.ops.backup import erase, is_empty, refuse_unfit, restore, verify
     from showground.ops.presence import maintenance
 
     with source.open("rb") as file:
-        verify(file)
+        header, _ = verify(file)
         async with _deployment(settings) as (redis, keys):
+            refuse_unfit(header, keys)
             if not force and not await is_empty(redis, keys):
                 raise ShowgroundError(
                     "conflict",

@@ -152,6 +152,7 @@ async def _redis(settings: Settings) -> AsyncIterator[Finding]:
 async def _server(redis: Any, settings: Settings) -> AsyncIterator[Finding]:
     from showground.keys import KeySpace
     from showground.ops.backup import server_version
+    from showground.ops.formats import Speech
     from showground.ops.presence import hosts
     from showground.redis.api import CommandRefused
 
@@ -184,6 +185,13 @@ async def _server(redis: Any, settings: Settings) -> AsyncIterator[Finding]:
     text = f"{abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} Redis"
     yield Finding("clock", "warn" if far else "ok", text, "Keep both by NTP." if far else "")
     yield await _agreement(redis, keys, settings)
+    in_use = int(await redis.call("HGET", keys.host("format"), "format") or 1)
+    speech = Speech()
+    fault = speech.fault(in_use, "")
+    if fault:
+        yield Finding("data format", "fail", fault, speech.remedy(in_use))
+    else:
+        yield Finding("data format", "ok", f"{in_use}; this version reads {speech.oldest} to {speech.newest}")
     mark = await redis.call("GET", keys.host("maintenance"))
     if mark is not None:
         text = f"maintenance goes on, or was cut off: {bytes(mark).decode()}"

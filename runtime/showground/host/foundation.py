@@ -60,12 +60,13 @@ async def lay(exits: AsyncExitStack, settings: Settings, clock: Clock) -> Founda
             deadline_s=settings.redis.deadline_s,
         )
     )
-    await exits.enter_async_context(present(redis, keys, host_id, clock))
+    formats = await exits.enter_async_context(present(redis, keys, host_id, clock))
     box = await asyncio.to_thread(SecretBox.load, settings.data_dir)
     await box.prove(redis, keys)
     secret = await deployment_secret(redis, keys, box)
     metrics = Metrics(VERSION)
     health = await exits.enter_async_context(Health(redis, clock))
+    health.check("format", lambda: formats.fault)
     tasks = await exits.enter_async_context(Tasks())
     logs = await exits.enter_async_context(AppLogs(redis, keys, clock, redactor, on_drop=metrics.log_lines_dropped))
     return Foundation(

@@ -21,6 +21,7 @@ from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.keys import KeySpace
 from showground.model import Frozen
+from showground.ops.formats import Speech
 from showground.redis.api import CommandRefused, Redis
 
 FORMAT: Final = 1
@@ -39,6 +40,8 @@ class BackupHeader(Frozen, frozen=True, kw_only=True):
     shards: int
     made_at_ms: int
     redis_version: str = ""
+    data_format: int = 1
+    """Of what is in it (`showground.ops.formats`)."""
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
@@ -83,6 +86,7 @@ async def back_up(redis: Redis, keys: KeySpace, clock: Clock, file: IO[bytes]) -
         shards=keys.shards,
         made_at_ms=clock.now_ms(),
         redis_version=await server_version(redis),
+        data_format=int(await redis.call("HGET", keys.host("format"), "format") or 1),
     )
     writer.write(msgspec.json.encode(header) + b"\n")
     count = 0
@@ -114,10 +118,8 @@ def verify(file: IO[bytes]) -> tuple[BackupHeader, Copied]:
     return header, Copied(count, size)
 
 
-async def restore(redis: Redis, keys: KeySpace, clock: Clock, file: IO[bytes]) -> Copied:
-    """Write every key of the verified *file* under the prefix, over what is there; keys that expired since are left out."""
-    await asyncio.to_thread(file.seek, 0)
-    header, _ = await asyncio.to_thread(_header, file)
+def refuse_unfit(header: BackupHeader, keys: KeySpace) -> None:
+    """Raises `conflict` when hosts of this version could not run on what is in the backup. Nothing was changed yet."""
     if header.shards != keys.shards:
         raise ShowgroundError(
             "conflict",
@@ -125,6 +127,17 @@ async def restore(redis: Redis, keys: KeySpace, clock: Clock, file: IO[bytes]) -
             "redis.shards",
             f"Set shards = {header.shards} in the section [redis].",
         )
+    speech = Speech()
+    fault = speech.fault(header.data_format, header.version)
+    if fault:
+        raise ShowgroundError("conflict", fault, "restore", speech.remedy(header.data_format))
+
+
+async def restore(redis: Redis, keys: KeySpace, clock: Clock, file: IO[bytes]) -> Copied:
+    """Write every key of the verified *file* under the prefix, over what is there; keys that expired since are left out."""
+    await asyncio.to_thread(file.seek, 0)
+    header, _ = await asyncio.to_thread(_header, file)
+    refuse_unfit(header, keys)
     frames = _frames(file)
     count = size = 0
     while batch := await asyncio.to_thread(_some, frames):

@@ -1,6 +1,6 @@
 """Which hosts run, and whether any may start: hosts and offline maintenance (backup, restore) keep out of each other's way.
 
-* `sg:hosts:<id>` is there while a host runs, with a lease of `LEASE_S`; its value says where.
+* `sg:hosts:<id>` is there while a host runs, with a lease of `LEASE_S`; its value is JSON of `Running`.
 * `sg:maintenance` is there while a backup or a restore goes on; its value says which. That of a backup has a lease. That of a
   restore stays until the restore is complete, so that no host ever starts on half a deployment.
 
@@ -17,9 +17,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.keys import KeySpace
+from showground.model import Frozen
+from showground.ops.formats import Formats, Speech
 from showground.redis.api import Redis, Script
 from showground.tasks import Tasks
 
@@ -33,20 +37,39 @@ return 0
 """)
 
 
+class Running(Frozen, frozen=True, kw_only=True):
+    """One host, as the others see it."""
+
+    where: str
+    version: str = ""
+    format: int = 1
+    """The newest format that it reads (`showground.ops.formats`)."""
+
+
 @asynccontextmanager
-async def present(redis: Redis, keys: KeySpace, host_id: str, clock: Clock) -> AsyncIterator[None]:
-    """Announce this host for as long as the block runs. Raises `not_ready` while maintenance goes on."""
+async def present(
+    redis: Redis, keys: KeySpace, host_id: str, clock: Clock, speech: Speech | None = None
+) -> AsyncIterator[Formats]:
+    """Announce this host for as long as the block runs. Raises `not_ready` while maintenance goes on, and `misconfigured`
+    when a host of this version must not share the deployment's data."""
     key = keys.host("hosts", host_id)
+    speech = speech or Speech()
+    formats = Formats(redis, keys, speech)
     where = f"{socket.gethostname()}, process {os.getpid()}"
+    said = msgspec.json.encode(Running(where=where, version=speech.version, format=speech.newest))
 
     async def announce() -> None:
-        await redis.call("SET", key, where, "PX", int(LEASE_S * 1000))
+        await redis.call("SET", key, said, "PX", int(LEASE_S * 1000))
+
+    async def spoken() -> list[int]:
+        return [host.format for host in await running(redis, keys)]
 
     async def renew() -> None:
         while True:
             await clock.sleep(LEASE_S / 3)
             try:
                 await announce()
+                await formats.follow(spoken)
             except ShowgroundError as error:
                 log.debug("the host's presence was not renewed: %s", error)
 
@@ -61,9 +84,11 @@ async def present(redis: Redis, keys: KeySpace, host_id: str, clock: Clock) -> A
                 "redis",
                 "Wait for it to end. A restore that was cut off is done again with `showground restore --force`.",
             )
+        await formats.join()
+        await formats.follow(spoken)
         async with Tasks() as tasks:
             tasks.start("presence", renew())
-            yield
+            yield formats
     finally:
         try:
             await redis.call("DEL", key)
@@ -98,11 +123,11 @@ async def maintenance(
 
     begun = False
     try:
-        running = await hosts(redis, keys)
-        if running:
+        others = await hosts(redis, keys)
+        if others:
             raise ShowgroundError(
                 "conflict",
-                f"hosts of this deployment run: {'; '.join(running)}",
+                f"hosts of this deployment run: {'; '.join(others)}",
                 "redis",
                 f"Stop them first. One that was killed counts as running for {LEASE_S:g} s.",
             )
@@ -117,8 +142,23 @@ async def maintenance(
     await redis.run(_FREE, [key], [what])
 
 
-async def hosts(redis: Redis, keys: KeySpace) -> list[str]:
-    """Where hosts of this deployment run now."""
+async def running(redis: Redis, keys: KeySpace) -> list[Running]:
+    """The hosts of this deployment that run now."""
     found = [key async for key in redis.scan(keys.host("hosts", "*"))]
     values = await redis.pipeline([("GET", key) for key in sorted(set(found))])
-    return [bytes(value).decode("utf-8", "replace") for value in values if isinstance(value, bytes)]
+    return [_read(value) for value in values if isinstance(value, bytes)]
+
+
+async def hosts(redis: Redis, keys: KeySpace) -> list[str]:
+    """The same for people."""
+    return [
+        f"{host.where}, Showground {host.version}" if host.version else host.where
+        for host in await running(redis, keys)
+    ]
+
+
+def _read(value: bytes) -> Running:
+    try:
+        return msgspec.json.decode(value, type=Running)
+    except msgspec.DecodeError:
+        return Running(where=value.decode("utf-8", "replace"))

@@ -54,7 +54,7 @@ async def content(redis: Redis, keys: KeySpace) -> dict[bytes, tuple[bytes, int]
 
 @pytest.fixture
 def permanent_keys() -> list[str]:
-    return ["kv:*", "bundle:*"]
+    return ["kv:*", "bundle:*", "format"]
 
 
 async def test_every_key_comes_back_with_its_value_and_expiry(
