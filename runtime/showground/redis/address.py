@@ -24,6 +24,8 @@ class Address:
     username: str = ""
     password: str = field(default="", repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    replicas: int = 0
+    """How many replicas must have a write before it counts as done."""
 
     def __str__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
@@ -44,8 +46,9 @@ class RedisUrl:
     sentinel_password: str = field(default="", repr=False)
 
     def sentinel(self, node: Address) -> Address:
-        """How to greet the Sentinel at *node*: it has users of its own, and no databases."""
-        return replace(node, username=self.sentinel_username, password=self.sentinel_password, database=0)
+        """How to greet the Sentinel at *node*: it has users of its own, no databases, and no replicas."""
+        user, password = self.sentinel_username, self.sentinel_password
+        return replace(node, username=user, password=password, database=0, replicas=0)
 
 
 def parse_url(url: str) -> RedisUrl:
@@ -55,7 +58,8 @@ def parse_url(url: str) -> RedisUrl:
     * `redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/database][?sentinel_user=…&sentinel_password=…]`
     * `redis+cluster://[user:password@]host[:port][,host[:port]…]`; `rediss+…` is the same with TLS.
 
-    TLS options, as paths to PEM files: `ca=`, `cert=`, `key=`. Names are checked against certificates.
+    `?replicas=1` has each write wait until so many replicas have it. TLS options, as paths to PEM files: `ca=`, `cert=`, `key=`.
+    Names are checked against certificates.
     """
     parts = urlsplit(url)
     scheme = parts.scheme
@@ -70,6 +74,7 @@ def parse_url(url: str) -> RedisUrl:
     base = Address(
         username=unquote(username),
         password=unquote(password),
+        replicas=_number(query.get("replicas", "0")),
         tls=_tls(query) if scheme.startswith("rediss") else None,
     )
     if scheme == "unix":
@@ -107,7 +112,7 @@ def _host(text: str, default: int) -> tuple[str, int]:
 
 def _number(text: str) -> int:
     if not text.isdecimal():
-        raise _bad(f"{text!r} is no number", "Ports and databases are numbers.")
+        raise _bad(f"{text!r} is no number", "Ports, databases and replicas are numbers.")
     return int(text)
 
 

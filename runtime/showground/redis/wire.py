@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import hiredis
 
 from showground.errors import ShowgroundError
 from showground.redis.address import Address
 from showground.redis.api import Arg, CommandRefused, Reply
+from showground.redis.pending import Confirmation, Pending, WriteWatch
 
 MAX_PENDING = 100_000
 """Commands that may wait for replies on one connection; more are refused as `overloaded`."""
@@ -24,21 +25,12 @@ _NOTHING = object()
 _pack: Callable[[tuple[Arg, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # typed as of one argument only
 
 
-class Pending:
-    """A run of commands whose replies belong together."""
-
-    __slots__ = ("expects", "expires", "future", "replies", "size")
-
-    def __init__(self, future: asyncio.Future[Any], expects: int, expires: float, size: int) -> None:
-        self.future = future
-        self.expects = expects
-        self.expires = expires
-        self.size = size
-        self.replies: list[Reply] = []
-
-
 class Wire(asyncio.Protocol):
-    """A connection that lives once: when it is lost, what was pending fails and `lost` is set."""
+    """A connection that lives once: when it is lost, what was pending fails and `lost` is set.
+
+    Where the address asks for replicas, one `WAIT` follows the writes of a loop turn, and their replies are given out after its
+    own. It costs a turn to the replica; what is sent meanwhile waits with the server.
+    """
 
     def __init__(self, address: Address, deadline_s: float) -> None:
         self.address = address
@@ -59,6 +51,9 @@ class Wire(asyncio.Protocol):
         self._reason = "closed"
         self._finishing = ""
         self._became_readonly = False
+        self._writes = WriteWatch() if address.replicas else None
+        self._unconfirmed: list[Pending] = []
+        """Writes that no WAIT follows yet."""
 
     # --- sending ---
 
@@ -82,7 +77,11 @@ class Wire(asyncio.Protocol):
         size = sum(map(len, packed))
         now = self._loop.time()
         future: asyncio.Future[list[Reply]] = self._loop.create_future()
-        self._pending.append(Pending(future, len(packed), now + self._deadline_s, size))
+        pending = Pending(future, len(packed), now + self._deadline_s, size)
+        if self._writes is not None and self._writes.sees_write(commands):
+            pending.awaits_replicas = True
+            self._unconfirmed.append(pending)
+        self._pending.append(pending)
         self._waiting += len(packed)
         self._waiting_bytes += size
         self._write(packed)
@@ -103,9 +102,18 @@ class Wire(asyncio.Protocol):
         self._out += packed
 
     def _flush(self) -> None:
+        if self._unconfirmed:
+            self._await_replicas()
         out, self._out = self._out, []
         if self._transport is not None and out:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _await_replicas(self) -> None:
+        writes, self._unconfirmed = self._unconfirmed, []
+        replicas = self.address.replicas
+        self._pending.append(Confirmation(writes, replicas, self._loop.time() + self._deadline_s))
+        self._waiting += 1
+        self._out.append(_pack(("WAIT", replicas, round(self._deadline_s * 500))))
 
     def unavailable(self, reason: str) -> ShowgroundError:
         return ShowgroundError("store_unavailable", f"Redis at {self.address}: {reason}", "redis")
@@ -121,8 +129,7 @@ class Wire(asyncio.Protocol):
         for entry in self._pending:
             if entry.expires > now:
                 break
-            if not entry.future.done():
-                entry.future.set_exception(self.unavailable(f"no answer in {self._deadline_s:g} s"))
+            entry.fail(self.unavailable(f"no answer in {self._deadline_s:g} s"))
         if now - max(self.last_received, self._pending[0].expires - self._deadline_s) > 2 * self._deadline_s:
             self.abort("silent for too long")
             return
@@ -163,8 +170,8 @@ class Wire(asyncio.Protocol):
             self._pending.popleft()
             self._waiting -= entry.expects
             self._waiting_bytes -= entry.size
-            if not entry.future.done():
-                entry.future.set_result(entry.replies)
+            if not entry.awaits_replicas:
+                entry.succeed()
             if self._finishing and not self._pending:
                 self.abort(self._finishing)
 
@@ -193,9 +200,9 @@ class Wire(asyncio.Protocol):
             self._watch = None
         pending, self._pending = self._pending, deque()
         self._out.clear()
+        self._unconfirmed.clear()
         for entry in pending:
-            if not entry.future.done():
-                entry.future.set_exception(self.unavailable(f"the connection was lost ({self._reason})"))
+            entry.fail(self.unavailable(f"the connection was lost ({self._reason})"))
         self.lost.set()
 
     @property

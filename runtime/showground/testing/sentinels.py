@@ -62,8 +62,11 @@ class LedServers:
             for port in self.sentinel_ports:
                 with redis.Redis(port=port, password=self.sentinel_password) as sentinel:
                     state = sentinel.sentinel_master(SERVICE)
+                    followers = sentinel.sentinel_slaves(SERVICE)
                 if state["num-other-sentinels"] != 2 or state["num-slaves"] < 1 or state["flags"] != "master":
                     return False
+                if any(follower["is_sdown"] or follower["is_disconnected"] for follower in followers):
+                    return False  # it would not be chosen yet
             return True
 
         until(in_order, "the Sentinels are in order")
@@ -126,7 +129,7 @@ def _start_sentinel(folder: Path, port: int, led: LedServers) -> subprocess.Pope
         f"sentinel monitor {SERVICE} 127.0.0.1 {led.ports[0]} 2\n"
         f"sentinel auth-pass {SERVICE} {led.password}\n"
         f"sentinel down-after-milliseconds {SERVICE} {DOWN_MS}\n"
-        f"sentinel failover-timeout {SERVICE} 3000\n"
+        f"sentinel failover-timeout {SERVICE} 2000\n"
         f"sentinel parallel-syncs {SERVICE} 1\n"
     )
     file.chmod(0o600)

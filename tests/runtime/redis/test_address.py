@@ -20,6 +20,8 @@ def test_urls_of_every_kind_are_read() -> None:
     assert [(n.host, n.port) for n in sentinel.nodes] == [("a", 26379), ("b", 5)]
     assert (sentinel.service, sentinel.nodes[0].database, sentinel.sentinel_password) == ("mymaster", 1, "s")
     assert [str(n) for n in parse_url("redis+cluster://a:1,b:2").nodes] == ["a:1", "b:2"]
+    safe = parse_url("redis+sentinel://a,b/mymaster?replicas=1")
+    assert [node.replicas for node in (*safe.nodes, safe.sentinel(safe.nodes[0]))] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from showground.errors import ShowgroundError
-from showground.redis.api import Redis
+from showground.redis.api import CommandRefused, Redis
 from showground.redis.deployment import open_redis
 from showground.testing.sentinels import LedServers, led_servers
 from showground.testing.waiting import eventually
@@ -114,6 +114,67 @@ async def test_a_planned_handover_is_followed_before_the_old_primary_is_demoted(
         return bool(after.get("k") == b"w")
 
     await eventually(follows, 3.0)
+
+
+@pytest.fixture
+async def safe(led: LedServers) -> AsyncIterator[Redis]:
+    """A client whose writes wait for the replica."""
+    async with open_redis(led.url + "&replicas=1", Path(), deadline_s=1.0) as client:
+        yield client
+
+
+async def test_a_write_that_its_replica_lacks_is_not_acknowledged(led: LedServers, safe: Redis) -> None:
+    assert await safe.pipeline([("SET", "k", "v", "EX", "60"), ("GET", "k")]) == [b"OK", b"v"]
+    follower = led.servers[1 - led.leader()].pid
+    assert follower is not None
+    os.kill(follower, signal.SIGSTOP)
+    try:
+        reading, writing = safe.call("GET", "k"), safe.call("SET", "k", "w", "EX", "60")
+        with pytest.raises(ShowgroundError, match="0 replicas") as caught:
+            await writing
+        assert caught.value.code == "store_unavailable"
+        assert await reading in (b"v", b"w")
+        async with safe.transaction("k") as transaction:
+            await transaction.call("WATCH", "k")
+            await transaction.call("MULTI")
+            assert await transaction.call("SET", "k", "x", "EX", "60") == b"QUEUED"
+            with pytest.raises(ShowgroundError, match="0 replicas"):
+                await transaction.call("EXEC")
+        with pytest.raises(CommandRefused, match="WRONGTYPE"):
+            await safe.call("RPUSH", "k", "y")
+    finally:
+        os.kill(follower, signal.SIGCONT)
+    await until_it_works(safe, "SET", "k", "z", "EX", "60")
+
+
+async def test_whatever_was_acknowledged_with_a_replica_survives_a_handover(led: LedServers, safe: Redis) -> None:
+    """Sentinel promotes the replica while the old primary still takes writes: those that were not passed on are lost."""
+    await safe.call("DEL", "log")
+    acknowledged: set[bytes] = set()
+    stop = asyncio.Event()
+
+    async def write(who: int) -> None:
+        n = 0
+        while not stop.is_set():
+            n += 1
+            try:
+                await safe.call("RPUSH", "log", f"{who}.{n}")
+            except ShowgroundError:
+                await asyncio.sleep(0.01)
+            else:
+                acknowledged.add(b"%d.%d" % (who, n))
+
+    writers = [asyncio.create_task(write(who)) for who in range(8)]
+    await eventually(lambda: len(acknowledged) > 500)
+    await asyncio.to_thread(led.hand_over)
+    await asyncio.to_thread(led.restore)
+    count = len(acknowledged)
+    await eventually(lambda: len(acknowledged) > count + 100)
+    stop.set()
+    await asyncio.gather(*writers)
+    there = set(await safe.call("LRANGE", "log", 0, -1))
+    assert acknowledged - there == set()
+    await safe.call("DEL", "log")
 
 
 async def test_a_service_that_no_sentinel_knows_is_named(led: LedServers) -> None:

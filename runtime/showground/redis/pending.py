@@ -1,0 +1,97 @@
+"""What waits on a connection for its replies, and for replicas to have it where that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from showground.errors import ShowgroundError
+from showground.redis.api import Arg, CommandRefused, Reply
+from showground.redis.routing import command_name
+
+NO_WRITES = frozenset(
+    (
+        "ASKING", "AUTH", "CLUSTER", "CONFIG", "DBSIZE", "DISCARD", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HLEN", "HMGET",
+        "INFO", "LLEN", "LRANGE", "MEMORY", "MGET", "MULTI", "PING", "PTTL", "PUBLISH", "ROLE", "SCAN", "SCARD", "SCRIPT",
+        "SELECT", "SMEMBERS", "SPUBLISH", "STRLEN", "TIME", "TTL", "TYPE", "UNWATCH", "WAIT", "WATCH", "XLEN", "XRANGE",
+        "XREVRANGE", "ZCARD", "ZRANGE", "ZSCORE",
+    )
+)  # fmt: skip
+"""Commands that need no replica. All others may write; one that does not only waits longer than it must."""
+
+
+class Pending:
+    """A run of commands whose replies belong together."""
+
+    __slots__ = ("awaits_replicas", "expects", "expires", "future", "replies", "size")
+
+    def __init__(self, future: asyncio.Future[Any], expects: int, expires: float, size: int) -> None:
+        self.future = future
+        self.expects = expects
+        self.expires = expires
+        self.size = size
+        self.replies: list[Reply] = []
+        self.awaits_replicas = False
+        """Its replies are not given out before a `Confirmation` says that they may be."""
+
+    def succeed(self) -> None:
+        if not self.future.done():
+            self.future.set_result(self.replies)
+
+    def fail(self, error: ShowgroundError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Confirmation(Pending):
+    """`WAIT`: the writes before it on this connection are on so many replicas, or it was not known in time."""
+
+    __slots__ = ("_replicas", "_writes")
+
+    def __init__(self, writes: Sequence[Pending], replicas: int, expires: float) -> None:
+        super().__init__(writes[0].future, 1, expires, 0)
+        self._writes = writes
+        self._replicas = replicas
+
+    def succeed(self) -> None:
+        count = self.replies[0]
+        if isinstance(count, int) and count >= self._replicas:
+            for write in self._writes:
+                write.succeed()
+            return
+        for write in self._writes:
+            if all(isinstance(reply, CommandRefused) for reply in write.replies):
+                write.succeed()  # nothing was done, so there is nothing for a replica to have
+            else:
+                write.fail(
+                    ShowgroundError(
+                        "store_unavailable",
+                        f"{count} replicas of Redis had a write in time, and {self._replicas} are asked for",
+                        "redis",
+                        "It may have happened. Look after the replicas.",
+                    )
+                )
+
+    def fail(self, error: ShowgroundError) -> None:
+        for write in self._writes:
+            write.fail(error)
+
+
+class WriteWatch:
+    """Tells which commands of a connection may write, and so need a `Confirmation`."""
+
+    def __init__(self) -> None:
+        self._queueing = False
+        """Between MULTI and EXEC nothing is done yet, and WAIT would be queued too."""
+
+    def sees_write(self, commands: Sequence[Sequence[Arg]]) -> bool:
+        found = False
+        for command in commands:
+            name = command_name(command)
+            if name == "MULTI":
+                self._queueing = True
+            elif name in ("EXEC", "DISCARD"):
+                self._queueing = False
+            found = found or (not self._queueing and name not in NO_WRITES)
+        return found
