@@ -12,12 +12,9 @@ import msgspec
 from showground.clock import Clock
 from showground.deliveries.queue import RedisDeliveries
 from showground.deliveries.records import (
-    HEADER_BYTES,
-    NOTHING,
     decode_delivery,
     encode_letter,
     encode_outcome,
-    packed,
 )
 from showground.deliveries.retries import RetryPolicy
 from showground.deliveries.shard import Ack, Claim, What
@@ -101,7 +98,7 @@ class Attempt:
         """Raises nothing. It may be over when this returns."""
         claim, attempts = self.claim, self._attempts
         try:
-            delivery = decode_delivery(memoryview(claim.stored)[HEADER_BYTES:])
+            delivery = decode_delivery(memoryview(claim.stored)[1:])
         except msgspec.MsgspecError as error:
             # Never written by this version: another program's, or damage. It must not block what waits behind it.
             log.error("the stored delivery %s cannot be read and is dropped: %s", claim.name, error)
@@ -109,7 +106,7 @@ class Attempt:
             return
         self._delivery = delivery
         self._number = number = claim.attempt
-        self._age_ms = age_ms = self._claimed_at_ms - int(claim.stored[1:HEADER_BYTES])
+        self._age_ms = age_ms = self._claimed_at_ms - claim.since_ms
         policy = attempts.policy
         if number > policy.max_attempts(delivery):
             self._give_up(
@@ -173,10 +170,10 @@ class Attempt:
         elapsed = self._attempts.clock.monotonic() - self.started
         if error is None:
             self._tell("done", elapsed)
-            outcome = packed(
-                encode_outcome(delivery.id, "done", number, self._started_ms, self._attempts.clock.now_ms(), result)
+            outcome = encode_outcome(
+                delivery.id, "done", number, self._started_ms, self._attempts.clock.now_ms(), result
             )
-            self._finish(Ack(delivery.installation, delivery.id, self.claim.token, "t", delivery.group, outcome))
+            self._finish(Ack(self.claim, "t", delivery.group, outcome))
             return
         verdict = self._attempts.policy.judge(delivery, number, self._age_ms + int(elapsed * 1000), error)
         self._tell(verdict.fate if verdict.fate in ("dead", "failed") else "retried", elapsed)
@@ -191,13 +188,11 @@ class Attempt:
         outcome = encode_outcome(
             delivery.id, "dead" if what == "x" else "failed", attempts, self._started_ms, finished_ms, error=error
         )
-        letter = packed(encode_letter(delivery, outcome)) if what == "x" else NOTHING
-        token, group = self.claim.token, delivery.group
-        self._finish(Ack(delivery.installation, delivery.id, token, what, group, packed(outcome), delay_ms, letter))
+        letter = encode_letter(delivery, outcome) if what == "x" else b""
+        self._finish(Ack(self.claim, what, delivery.group, outcome, delay_ms, letter))
 
     def _plain(self, what: What) -> Ack:
-        installation, _, delivery_id = self.claim.name.partition("|")
-        return Ack(installation, delivery_id, self.claim.token, what)
+        return Ack(self.claim, what)
 
     def _finish(self, ack: Ack | None) -> None:
         self.over = True

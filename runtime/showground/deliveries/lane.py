@@ -54,7 +54,7 @@ class Lane:
         self._rng = rng
         self._wake = asyncio.Event()
         self._alarm = Alarm(clock, tasks, self._wake)
-        self._running: dict[str, Attempt] = {}
+        self._running: dict[tuple[str, str], Attempt] = {}
         self._acks: list[Ack] = []
         self._claiming = True
         self._idle = asyncio.Event()
@@ -112,13 +112,12 @@ class Lane:
         self._ticked_at = self._clock.monotonic()
         for claim in turn.claims:
             attempt = self._attempts.take(claim, turn.now_ms, self._ended)
-            self._running[claim.name] = attempt
+            self._running[claim.installation, claim.id] = attempt
             attempt.start()
         if turn.refused:
             self._observe("delivery_fenced", len(turn.refused))
             for position in turn.refused:
-                ack = acks[position]
-                log.warning("%s|%s: another host took it over; this outcome is refused", ack.installation, ack.id)
+                log.warning("%s: another host took it over; this outcome is refused", acks[position].claim.name)
         self._queue.count_dropped(turn.dropped_letters)
         poll = self._queue.settings.poll_s
         self._alarm.at(began + (poll if turn.next_due_s is None else min(poll, turn.next_due_s)))
@@ -126,7 +125,7 @@ class Lane:
 
     def _ended(self, attempt: Attempt, ack: Ack | None) -> None:
         """*attempt* is over; without an *ack* its claim was lost or is given back."""
-        name = attempt.claim.name
+        name = attempt.claim[:2]
         if self._running.get(name) is attempt:
             del self._running[name]
         self._slots.give(1)
@@ -140,9 +139,8 @@ class Lane:
         held = [attempt for attempt in self._running.values() if attempt.started <= before]
         if not held:
             return
-        claims = [(attempt.claim.name, attempt.claim.token) for attempt in held]
         try:
-            lost = await self.shard.renew(claims, self._queue.settings)
+            lost = await self.shard.renew([attempt.claim for attempt in held], self._queue.settings)
         except (ShowgroundError, CommandRefused) as error:
             log.warning("shard %s: leases were not renewed: %s", self.number, error)
             return

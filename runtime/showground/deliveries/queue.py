@@ -12,12 +12,12 @@ from showground.capabilities import Enqueued
 from showground.clock import Clock
 from showground.deliveries import scripts, upkeep_scripts
 from showground.deliveries.limits import HISTORY_OUTCOMES, WEEK_MS, DeliverySettings
-from showground.deliveries.records import decode_outcome, encode, encode_letter, encode_outcome, packed
-from showground.deliveries.shard import Shards
+from showground.deliveries.records import PENDING, decode_outcome, encode, encode_letter, encode_outcome, packed
+from showground.deliveries.shard import Shard, Shards
 from showground.errors import Problem, ShowgroundError
 from showground.keys import InstallationId, KeySpace
-from showground.model import Delivery, HostEvent, Outcome
-from showground.redis.api import Redis
+from showground.model import Delivery, HostEvent, Outcome, Overlap
+from showground.redis.api import CommandRefused, Redis
 
 Offered = Literal["new", "duplicate", "skipped", "overloaded", "missing"]
 _ANSWERS: dict[str, Offered] = {
@@ -97,25 +97,28 @@ class RedisDeliveries:
     async def _offer(
         self, number: int, deliveries: Sequence[Delivery], at: list[int], answers: list[Offered], redrive: bool
     ) -> None:
-        by_installation: dict[str, list[int]] = {}
+        by_installation: dict[InstallationId, list[int]] = {}
         for position in at:
             by_installation.setdefault(deliveries[position].installation, []).append(position)
-        batch: list[tuple[str, list[object]]] = []
+        batch: list[tuple[object, ...]] = []
         order: list[int] = []
-        now_ms = self.clock.now_ms()
+        shard, now_ms = self.shards.all[number], self.clock.now_ms()
         for installation, positions in by_installation.items():
+            prefix = shard.stored_key(installation, "")
             for start in range(0, len(positions), _CHUNK):
                 part = positions[start : start + _CHUNK]
                 if batch and len(order) + len(part) > _CHUNK:
-                    await self._send(number, batch, order, answers)
+                    await self._send(shard, batch, order, answers, redrive)
                     batch, order = [], []
-                batch.append((installation, [_item(deliveries[p], now_ms, redrive) for p in part]))
+                batch.append(_columns(installation, prefix, [deliveries[p] for p in part], now_ms, redrive))
                 order.extend(part)
         if batch:
-            await self._send(number, batch, order, answers)
+            await self._send(shard, batch, order, answers, redrive)
 
-    async def _send(self, number: int, batch: object, order: Sequence[int], answers: list[Offered]) -> None:
-        reply = await self.shards.all[number].run(scripts.ENQUEUE, self.settings.backlog, encode(batch))
+    async def _send(
+        self, shard: Shard, batch: object, order: Sequence[int], answers: list[Offered], redrive: bool
+    ) -> None:
+        reply = await shard.run(scripts.ENQUEUE, self.settings.backlog, int(redrive), encode(batch))
         for position, letter in zip(order, reply.decode(), strict=True):
             answers[position] = _ANSWERS[letter]
 
@@ -151,9 +154,10 @@ class RedisDeliveries:
     async def history(self, installation: InstallationId, group: str, limit: int = 20) -> Sequence[Outcome]:
         """The last outcomes of *group*, newest first: at most 50, at most 7 days old."""
         key = self.shards.of(installation).key("h", f"{installation}|{group}")
-        stored = await self.redis.call("LRANGE", key, 0, min(limit, HISTORY_OUTCOMES) - 1)
+        several, one = await self.redis.pipeline([("LRANGE", key, 0, min(limit, HISTORY_OUTCOMES) - 1), ("GET", key)])
+        stored = [one] if isinstance(several, CommandRefused) else several
         oldest = self.clock.now_ms() - WEEK_MS
-        outcomes = [decode_outcome(installation, raw) for raw in stored]
+        outcomes = [decode_outcome(installation, memoryview(raw)[1:]) for raw in stored]
         return [outcome for outcome in outcomes if outcome.finished_at_ms >= oldest]
 
     async def clear(self, installation: InstallationId) -> None:
@@ -168,16 +172,27 @@ def _stamped(delivery: Delivery, now_ms: int) -> Delivery:
     return delivery if delivery.created_at_ms else msgspec.structs.replace(delivery, created_at_ms=now_ms)
 
 
-def _item(delivery: Delivery, now_ms: int, redrive: bool) -> tuple[object, ...]:
-    delivery = _stamped(delivery, now_ms)
-    overlap = delivery.overlap
-    if redrive and overlap == "skip":
-        overlap = "queue"  # an operator who redrives wants it run, if later
+def _columns(
+    installation: InstallationId, prefix: str, deliveries: Sequence[Delivery], now_ms: int, redrive: bool
+) -> tuple[object, ...]:
+    """What the script gets of *deliveries*, all of *installation*."""
+    ids = [delivery.id for delivery in deliveries]
+    groups: list[str] = []
+    overlaps: list[Overlap] = []
+    dues: list[int] = []
+    if any(delivery.group for delivery in deliveries):
+        groups = [delivery.group for delivery in deliveries]
+        # an operator who redrives wants it run, if later
+        overlaps = ["queue" if redrive and d.overlap == "skip" else d.overlap for d in deliveries]
+    if not redrive and any(delivery.due_at_ms for delivery in deliveries):
+        dues = [delivery.due_at_ms for delivery in deliveries]
     return (
-        delivery.id,
-        0 if redrive else delivery.due_at_ms,
-        delivery.group,
-        overlap,
-        packed(encode(delivery)),
-        redrive,
+        installation,
+        len(set(ids)) < len(ids),
+        ids,
+        [prefix + id for id in ids],
+        [packed(PENDING + encode(_stamped(delivery, now_ms))) for delivery in deliveries],
+        groups,
+        overlaps,
+        dues,
     )

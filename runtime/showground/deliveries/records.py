@@ -16,8 +16,9 @@ encode = msgspec.msgpack.Encoder().encode
 decode_delivery = msgspec.msgpack.Decoder(Delivery).decode
 
 PENDING = b"0"
-"""First byte of a stored delivery that has not ended; 13 digits follow, then the delivery."""
-HEADER_BYTES = 14
+"""First byte of a stored delivery that has not ended; the delivery follows."""
+ENDED = b"1"
+"""First byte of one that has; its outcome follows."""
 
 
 def packed(data: bytes) -> msgspec.Raw:
@@ -97,7 +98,7 @@ def encode_outcome(
     return encode(StoredOutcome(delivery, status, attempts, started_at_ms, finished_at_ms, kept, why))
 
 
-def decode_outcome(installation: InstallationId, stored: bytes) -> Outcome:
+def decode_outcome(installation: InstallationId, stored: bytes | memoryview) -> Outcome:
     return _outcome(installation, _decode_outcome(stored))
 
 

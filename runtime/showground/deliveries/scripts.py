@@ -4,21 +4,23 @@ Each script gets one key, the base of its shard (`sg:{3}:deliveries`), and makes
 so they are in its slot; they can't all be named beforehand, because a claim finds out what there is to claim.
 
 What many deliveries need is done by one command for all of them: a call costs Redis about as much as five arguments do
-(Valkey 9.1, November 2026), and each that writes is a record of its own in the append-only file.
+(Valkey 9.1, November 2026), and each that writes is a record of its own in the append-only file. For the same reason callers give
+and get columns, which go into a command as they are, and strings that are whole, since each that Lua makes is hashed anew.
 
 Keys of a shard, after the base:
 
-    :d:<installation>|<id>   string  "0" <13 digits: ms from which its age counts> <Delivery>, or "1" <outcome> once it ended
-    :out:<installation>      hash    id → tries so far, and while it runs a space and the fencing number of the claim: the two are
-                                     its token. They are the outstanding ones, so the hash's length is the backlog
+    :d:<installation>|<id>   string  "0" <Delivery>, or "1" <outcome> once it ended
+    :out:<installation>      hash    id → tries so far, the ms from which its age counts, and while it runs the fencing number of
+                                     the claim; with spaces between. They are the outstanding ones, so its length is the backlog
     :ready:<installation>    list    ids that may run now, oldest first
     :due                     zset    installation|id by the time from which it may run
     :ring                    zset    installations with ready work and room to run it, by turn
-    :leases                  zset    installation|id by the end of its lease
+    :leases                  zset    the whole key of each delivery that runs, by the end of its lease
     :active                  hash    installation → how many run
     :groups:<installation>   hash    group → outstanding ones
     :queued:<inst>|<group>   list    <due> "|" id of those with overlap "queue" that wait for their turn
-    :h:<inst>|<group>        list    outcomes, newest first;  :hi:<installation>  set of the groups that have any
+    :h:<inst>|<group>        list    "1" <outcome>, newest first; a string while there is only one, as it stays of one-off jobs
+    :hi:<installation>       set     the groups that have any
     :dead:<installation>     hash    id → dead letter;  :deadz:<installation>  zset of ids by time of death
     :wanted                  set     installation|id that somebody waits for
     :n                       int     source of fencing numbers and turns: only ever grows
@@ -44,7 +46,10 @@ local publish = ARGV[2]
 local poke = false
 local function int(n) return string.format('%.0f', n) end
 local function each(command, key, list, extra)
-  for i = 1, #list, 1000 do call(command, key, unpack(list, i, math.min(i + 999, #list))) end
+  for i = 1, #list, 1000 do
+    if extra then call(command, key, extra, unpack(list, i, math.min(i + 999, #list)))
+    else call(command, key, unpack(list, i, math.min(i + 999, #list))) end
+  end
 end
 local function turn(installation)
   if call('ZADD', base .. ':ring', 'NX', int(call('INCR', base .. ':n')), installation) == 1 then poke = true end
@@ -61,27 +66,34 @@ local function split(name)
   local bar = string.find(name, '|', 1, true)
   return string.sub(name, 1, bar - 1), string.sub(name, bar + 1)
 end
-local function tries_of(token)
-  return tonumber(string.match(token, '^%d+'))
+local function told(token)
+  local tries, since = string.match(token, '^(%d+) (%d+)')
+  return tonumber(tries), since
 end
 local function add(lists, key, item)
   local list = lists[key]
   if not list then list = {} lists[key] = list end
   list[#list + 1] = item
 end
-local first_of = {}
-local function remember(installation, group, outcome)
-  local key = base .. ':h:' .. installation .. '|' .. group
-  local length = call('LPUSH', key, outcome)
-  if length > 50 then call('LTRIM', key, 0, 49) end
-  call('PEXPIRE', key, 604800000)
-  if length == 1 then add(first_of, installation, group) end
-end
-local function list_histories()
-  for installation, groups in pairs(first_of) do
-    each('SADD', base .. ':hi:' .. installation, groups)
-    call('PEXPIRE', base .. ':hi:' .. installation, 1209600000)
+local function remember(installation, groups, outcomes)
+  local listed, new = base .. ':hi:' .. installation, {}
+  local prefix = base .. ':h:' .. installation .. '|'
+  for i, known in ipairs(call('SMISMEMBER', listed, unpack(groups))) do
+    local key, outcome = prefix .. groups[i], outcomes[i]
+    if known == 0 and call('SET', key, outcome, 'NX', 'PX', 604800000) then
+      new[#new + 1] = groups[i]
+    else
+      if call('TYPE', key).ok == 'string' then
+        local first = call('GET', key)
+        call('DEL', key)
+        call('LPUSH', key, first)
+      end
+      if call('LPUSH', key, outcome) > 50 then call('LTRIM', key, 0, 49) end
+      call('PEXPIRE', key, 604800000)
+    end
   end
+  if #new > 0 then call('SADD', listed, unpack(new)) end
+  call('PEXPIRE', listed, 1209600000)
 end
 local function next_of(installation, group, left)
   local queued = base .. ':queued:' .. installation .. '|' .. group
@@ -133,77 +145,66 @@ end
 ENQUEUE = Script(
     PRELUDE
     + """
--- ARGV: now, publish, backlog bound, msgpack of { {installation, items}, ... }
--- item: {id, due, group, overlap, delivery, redrive}
+-- ARGV: now, publish, backlog bound, redrive, msgpack of
+--   { {installation, twice, ids, keys, stored, groups, overlaps, dues}, ... }
+-- twice: whether an id is there twice; groups, overlaps and dues are empty where all of them are
 -- returns one letter per delivery, in order: n new, d duplicate, s skipped, o overloaded, m redriven already
-local bound = tonumber(ARGV[3])
+local bound, redrive = tonumber(ARGV[3]), ARGV[4] == '1'
 local answers = {}
-for _, entry in ipairs(cmsgpack.unpack(ARGV[4])) do
-  local installation, items = entry[1], entry[2]
-  local prefix = base .. ':d:' .. installation .. '|'
-  local out = base .. ':out:' .. installation
-  local names, seen, groups, plain = {}, {}, {}, true
-  for i, item in ipairs(items) do
-    local id = item[1]
-    names[i] = prefix .. id
-    if seen[id] or item[6] then plain = false end
-    seen[id] = true
-    if item[3] ~= '' then groups[#groups + 1] = item[3] end
-  end
-  plain = plain and call('EXISTS', unpack(names)) == 0
+for _, entry in ipairs(cmsgpack.unpack(ARGV[5])) do
+  local installation, ids, keys, stored, groups, overlaps, dues =
+    entry[1], entry[3], entry[4], entry[5], entry[6], entry[7], entry[8]
+  local out, counts = base .. ':out:' .. installation, {}
+  local plain = not redrive and not entry[2] and call('EXISTS', unpack(keys)) == 0
   local room = bound - call('HLEN', out)
-  if room < #items then
+  if room < #ids then
     local new = 0
-    for i, item in ipairs(items) do
-      if plain or item[6] or call('EXISTS', names[i]) == 0 then new = new + 1 end
+    for _, key in ipairs(keys) do
+      if plain or redrive or call('EXISTS', key) == 0 then new = new + 1 end
     end
     if new > room then
-      for _ = 1, #items do answers[#answers + 1] = 'o' end
-      items = {}
+      for _ = 1, #ids do answers[#answers + 1] = 'o' end
+      ids = {}
     end
   end
-  local counts, counted = {}, {}
-  if #items > 0 and #groups > 0 then
+  if #ids > 0 and #groups > 0 then
     for i, n in ipairs(call('HMGET', base .. ':groups:' .. installation, unpack(groups))) do
       counts[groups[i]] = tonumber(n) or 0
     end
   end
-  local stored, ready, tries = {}, {}, {}
-  local from_now = '0' .. string.format('%013.0f', now)
-  for i, item in ipairs(items) do
-    local id, due, group, overlap = item[1], item[2], item[3], item[4]
-    local data = (due > now and '0' .. string.format('%013.0f', due) or from_now) .. item[5]
-    local set, skip = true, false
-    if item[6] then
+  local fresh, ready, tries, counted = {}, {}, {}, {}
+  local from_now = '0 ' .. int(now)
+  for i, id in ipairs(ids) do
+    local key, data, group, due = keys[i], stored[i], groups[i] or '', dues[i] or 0
+    local set = true
+    if redrive then
       set = call('HDEL', base .. ':dead:' .. installation, id) == 1
       if set then
         call('ZREM', base .. ':deadz:' .. installation, id)
-        call('SET', names[i], data)
+        call('SET', key, data)
       end
     elseif not plain then
-      set = call('SET', names[i], data, 'NX')
+      set = call('SET', key, data, 'NX')
     end
     if not set then
-      answers[#answers + 1] = item[6] and 'm' or 'd'
+      answers[#answers + 1] = redrive and 'm' or 'd'
     else
       local before = group ~= '' and counts[group] or 0
-      if before > 0 and overlap == 'skip' then
-        local outcome = cmsgpack.pack({id, 'skipped', 0, 0, now})
-        call('SET', names[i], '1' .. outcome, 'PX', 86400000)
-        remember(installation, group, outcome)
+      if before > 0 and overlaps[i] == 'skip' then
+        local outcome = '1' .. cmsgpack.pack({id, 'skipped', 0, 0, now})
+        call('SET', key, outcome, 'PX', 86400000)
+        remember(installation, {group}, {outcome})
         answers[#answers + 1] = 's'
       else
-        if plain then
-          stored[#stored + 1] = names[i]
-          stored[#stored + 1] = data
-        end
-        tries[#tries + 1] = id
-        tries[#tries + 1] = '0'
+        local n = #fresh
+        if plain then fresh[n + 1], fresh[n + 2] = key, data end
+        n = #tries
+        tries[n + 1], tries[n + 2] = id, due > now and '0 ' .. int(due) or from_now
         if group ~= '' then
           counts[group] = before + 1
           counted[group] = true
         end
-        if before > 0 and overlap == 'queue' then
+        if before > 0 and overlaps[i] == 'queue' then
           call('RPUSH', base .. ':queued:' .. installation .. '|' .. group, int(due) .. '|' .. id)
         elseif due > now then
           later(installation, id, due)
@@ -214,12 +215,12 @@ for _, entry in ipairs(cmsgpack.unpack(ARGV[4])) do
       end
     end
   end
-  if #stored > 0 then call('MSET', unpack(stored)) end
+  if #fresh > 0 then call('MSET', unpack(fresh)) end
   each('HSET', out, tries)
   local fields = {}
   for group in pairs(counted) do
-    fields[#fields + 1] = group
-    fields[#fields + 1] = counts[group]
+    local n = #fields
+    fields[n + 1], fields[n + 2] = group, counts[group]
   end
   each('HSET', base .. ':groups:' .. installation, fields)
   if #ready > 0 then
@@ -227,7 +228,6 @@ for _, entry in ipairs(cmsgpack.unpack(ARGV[4])) do
     turn(installation)
   end
 end
-list_histories()
 tell()
 return table.concat(answers)
 """
@@ -237,11 +237,11 @@ TURN = Script(
     PRELUDE
     + """
 -- Take the outcomes of what ended, then claim what may run.
--- ARGV: now, publish, lease, host, concurrency, want, dead letters kept, their age, msgpack of acks
--- ack: {installation, id, token, what, group, outcome, delay, letter}; what: t ended, x dead, r again later,
---   u again later and not counted, b given back untouched
--- returns {now, first due or -1, 1 when there is more to claim, letters dropped, {positions of refused acks}, {claims}}
--- claim: installation|id, token, stored delivery
+-- ARGV: now, publish, lease, host, concurrency, want, dead letters kept, their age, msgpack of
+--   { {installation, ids, keys, tokens, whats, groups, stored, delays, letters}, ... }
+-- what: t ended, x dead, r again later, u again later and not counted, b given back untouched; stored: "1" and the outcome
+-- returns {now, first due or -1, 1 when there is more to claim, letters dropped, refused, claims}
+-- refused: which of them and which of its ids, in turn; claims: installation, {ids}, {tokens}, {stored deliveries}, in turn
 local lease, host, limit, want = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local acks = cmsgpack.unpack(ARGV[9])
 local refused, dropped = {}, 0
@@ -251,64 +251,67 @@ local function free(installation, n)
   if call('EXISTS', base .. ':ready:' .. installation) == 1 then turn(installation) end
 end
 
-if #acks > 0 then
-  local names, at, ids = {}, {}, {}
-  for i, ack in ipairs(acks) do
-    names[i] = ack[1] .. '|' .. ack[2]
-    add(at, ack[1], i)
-    add(ids, ack[1], ack[2])
+for number, ended in ipairs(acks) do
+  local installation, ids, keys, tokens, whats, groups, stored = unpack(ended, 1, 7)
+  local out = base .. ':out:' .. installation
+  local wanted
+  if call('EXISTS', base .. ':wanted') == 1 then
+    local names = {}
+    for i, id in ipairs(ids) do names[i] = installation .. '|' .. id end
+    wanted = call('SMISMEMBER', base .. ':wanted', unpack(names))
   end
-  local wanted = call('EXISTS', base .. ':wanted') == 1 and call('SMISMEMBER', base .. ':wanted', unpack(names))
-  for installation, positions in pairs(at) do
-    local out = base .. ':out:' .. installation
-    local tokens = call('HMGET', out, unpack(ids[installation]))
-    local ended, gone, again, left = {}, {}, {}, {}
-    for k, i in ipairs(positions) do
-      local ack = acks[i]
-      local id, what, group, outcome = ack[2], ack[4], ack[5], ack[6]
-      if tokens[k] ~= ack[3] then
-        refused[#refused + 1] = i - 1
-      else
-        ended[#ended + 1] = names[i]
-        if what == 't' or what == 'x' then
-          call('SET', base .. ':d:' .. names[i], '1' .. outcome, 'PX', 86400000)
-          gone[#gone + 1] = id
-          if what == 'x' then
-            dropped = dropped + bury(installation, id, ack[8], tonumber(ARGV[7]), tonumber(ARGV[8]))
-          end
-          if group ~= '' then
-            remember(installation, group, outcome)
-            left[#left + 1] = group
-          end
-          if wanted and wanted[i] == 1 then call('SREM', base .. ':wanted', names[i]) end
-        else
-          again[#again + 1] = id
-          again[#again + 1] = tries_of(ack[3]) - (what == 'r' and 0 or 1)
-          if what == 'b' then call('LPUSH', base .. ':ready:' .. installation, id)
-          else later(installation, id, now + ack[7]) end
+  local mine, gone, again, left, outcomes = {}, {}, {}, {}, {}
+  for i, token in ipairs(call('HMGET', out, unpack(ids))) do
+    local id, what, group = ids[i], whats[i], groups[i]
+    if token ~= tokens[i] then
+      refused[#refused + 1], refused[#refused + 2] = number - 1, i - 1
+    else
+      mine[#mine + 1] = keys[i]
+      if what == 't' or what == 'x' then
+        call('SET', keys[i], stored[i], 'PX', 86400000)
+        gone[#gone + 1] = id
+        if what == 'x' then
+          dropped = dropped + bury(installation, id, ended[9][i], tonumber(ARGV[7]), tonumber(ARGV[8]))
         end
-        if wanted and wanted[i] == 1 and outcome ~= '' then
-          call(publish, base .. ':outcomes', what .. string.format('%05d', #names[i]) .. names[i] .. outcome)
+        if group ~= '' then
+          left[#left + 1] = group
+          outcomes[#outcomes + 1] = stored[i]
+        end
+      else
+        local tries, since = told(token)
+        again[#again + 1] = id
+        again[#again + 1] = tries - (what == 'r' and 0 or 1) .. ' ' .. since
+        if what == 'b' then call('LPUSH', base .. ':ready:' .. installation, id)
+        else later(installation, id, now + ended[8][i]) end
+      end
+      if wanted and wanted[i] == 1 then
+        local name = installation .. '|' .. id
+        if what == 't' or what == 'x' then call('SREM', base .. ':wanted', name) end
+        if #stored[i] > 1 then
+          local outcome = string.sub(stored[i], 2)
+          call(publish, base .. ':outcomes', what .. string.format('%05d', #name) .. name .. outcome)
         end
       end
     end
-    if #gone > 0 then call('HDEL', out, unpack(gone)) end
-    if #again > 0 then call('HSET', out, unpack(again)) end
-    if #left > 0 then leave_groups(installation, left) end
-    if #ended > 0 then
-      call('ZREM', leases, unpack(ended))
-      free(installation, #ended)
-    end
   end
-  list_histories()
+  if #gone > 0 then call('HDEL', out, unpack(gone)) end
+  if #again > 0 then call('HSET', out, unpack(again)) end
+  if #left > 0 then
+    remember(installation, left, outcomes)
+    leave_groups(installation, left)
+  end
+  if #mine > 0 then
+    call('ZREM', leases, unpack(mine))
+    free(installation, #mine)
+  end
 end
 
 local late = call('ZRANGEBYSCORE', leases, '-inf', int(now), 'LIMIT', 0, 200)
 if #late > 0 then
   call('ZREM', leases, unpack(late))
   local lost = {}
-  for _, name in ipairs(late) do
-    local installation, id = split(name)
+  for _, key in ipairs(late) do
+    local installation, id = split(string.sub(key, #base + 4))
     add(lost, installation, id)
   end
   for installation, ids in pairs(lost) do
@@ -316,7 +319,7 @@ if #late > 0 then
     for i, token in ipairs(call('HMGET', out, unpack(ids))) do
       if token then
         again[#again + 1] = ids[i]
-        again[#again + 1] = tries_of(token)
+        again[#again + 1] = string.match(token, '^%d+ %d+')
       end
     end
     if #again > 0 then call('HSET', out, unpack(again)) end
@@ -351,27 +354,28 @@ while want > 0 do
     local ready, out = base .. ':ready:' .. installation, base .. ':out:' .. installation
     local ids = call('LPOP', ready, n) or {}
     if #ids > 0 then
-      local tokens, stored = call('HMGET', out, unpack(ids)), {}
-      for i, id in ipairs(ids) do stored[i] = base .. ':d:' .. installation .. '|' .. id end
-      stored = call('MGET', unpack(stored))
-      local fence = call('INCRBY', base .. ':n', #ids) - #ids
-      local ends, marks, till = {}, {}, int(now + lease)
+      local prefix, keys = base .. ':d:' .. installation .. '|', {}
+      for i, id in ipairs(ids) do keys[i] = prefix .. id end
+      local tokens, stored = call('HMGET', out, unpack(ids)), call('MGET', unpack(keys))
+      local fence, till = call('INCRBY', base .. ':n', #ids) - #ids, int(now + lease)
+      local known, news, data, ends, marks = {}, {}, {}, {}, {}
       for i, id in ipairs(ids) do
         if tokens[i] and stored[i] then
-          local name, token = installation .. '|' .. id, tries_of(tokens[i]) + 1 .. ' ' .. int(fence + i)
-          local n = #marks
-          marks[n + 1], marks[n + 2] = id, token
-          ends[n + 1], ends[n + 2] = till, name
-          local k = #claims
-          claims[k + 1], claims[k + 2], claims[k + 3] = name, token, stored[i]
+          local tries, since = told(tokens[i])
+          local token, k = tries + 1 .. ' ' .. since .. ' ' .. int(fence + i), #known + 1
+          known[k], news[k], data[k] = id, token, stored[i]
+          ends[2 * k - 1], ends[2 * k] = till, keys[i]
+          marks[2 * k - 1], marks[2 * k] = id, token
         end
       end
-      local taken = #marks / 2
+      local taken = #known
       if taken > 0 then
         call('HSET', out, unpack(marks))
         call('ZADD', leases, unpack(ends))
         runs = call('HINCRBY', active, installation, taken)
         want = want - taken
+        local k = #claims
+        claims[k + 1], claims[k + 2], claims[k + 3], claims[k + 4] = installation, known, news, data
       end
     end
     if runs < limit and call('EXISTS', ready) == 1 then turn(installation) end
@@ -391,26 +395,21 @@ return {int(now), first[2] or '-1', more, dropped, refused, claims}
 RENEW = Script(
     PRELUDE
     + """
--- ARGV: now, publish, lease, msgpack of { {installation|id, token}, ... }; returns positions of those that are lost
-local held = cmsgpack.unpack(ARGV[4])
-local lost, ends, at, ids = {}, {}, {}, {}
-for i, entry in ipairs(held) do
-  local installation, id = split(entry[1])
-  add(at, installation, i)
-  add(ids, installation, id)
-end
-for installation, positions in pairs(at) do
-  local tokens = call('HMGET', base .. ':out:' .. installation, unpack(ids[installation]))
-  for k, i in ipairs(positions) do
-    if tokens[k] == held[i][2] then
+-- ARGV: now, publish, lease, msgpack of { {installation, ids, keys, tokens}, ... }
+-- returns those that are lost: which of them and which of its ids, in turn
+local lost, ends = {}, {}
+for number, held in ipairs(cmsgpack.unpack(ARGV[4])) do
+  local installation, ids, keys, tokens = unpack(held, 1, 4)
+  for i, token in ipairs(call('HMGET', base .. ':out:' .. installation, unpack(ids))) do
+    if token == tokens[i] then
       ends[#ends + 1] = int(now + tonumber(ARGV[3]))
-      ends[#ends + 1] = held[i][1]
+      ends[#ends + 1] = keys[i]
     else
-      lost[#lost + 1] = i - 1
+      lost[#lost + 1], lost[#lost + 2] = number - 1, i - 1
     end
   end
 end
-if #ends > 0 then call('ZADD', base .. ':leases', 'XX', unpack(ends)) end
+each('ZADD', base .. ':leases', ends, 'XX')
 return lost
 """
 )

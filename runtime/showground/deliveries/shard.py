@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-import msgspec
-
 from showground.clock import Clock
 from showground.deliveries import scripts
 from showground.deliveries.limits import DeliverySettings
-from showground.deliveries.records import NOTHING, encode
+from showground.deliveries.records import ENDED, encode, packed
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Arg, Redis, Reply, Script
 
@@ -19,29 +17,36 @@ What = Literal["t", "x", "r", "u", "b"]
 """What became of a claim: ended, dead, again, again and not counted, given back untouched."""
 
 
-class Ack(msgspec.Struct, frozen=True, array_like=True):
-    """How a claim ended; the order of fields is what the script reads."""
-
-    installation: str
+class Claim(NamedTuple):
+    installation: InstallationId
     id: str
     token: str
-    what: What
-    group: str = ""
-    outcome: msgspec.Raw = NOTHING
-    delay_ms: int = 0
-    letter: msgspec.Raw = NOTHING
-
-
-class Claim(NamedTuple):
-    name: str
-    """`installation|id`."""
-    token: str
-    """`<attempt> <fencing number>`: the number grows with each claim, so an older token is of a claim that was lost."""
+    """`<attempt> <since> <fencing number>`: the number grows with each claim, so an older token is of a claim that was lost."""
     stored: bytes
+
+    @property
+    def name(self) -> str:
+        return f"{self.installation}|{self.id}"
 
     @property
     def attempt(self) -> int:
         return int(self.token.partition(" ")[0])
+
+    @property
+    def since_ms(self) -> int:
+        """From when its age counts, by the queue's time."""
+        return int(self.token.split(" ")[1])
+
+
+class Ack(NamedTuple):
+    """How a claim ended."""
+
+    claim: Claim
+    what: What
+    group: str = ""
+    outcome: bytes = b""
+    delay_ms: int = 0
+    letter: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,14 @@ class Shard:
 
     async def turn(self, acks: Sequence[Ack], want: int, host: str, settings: DeliverySettings) -> Turn:
         """Hand in *acks* and claim up to *want* deliveries, atomically."""
-        now, due, more, dropped, refused, flat = await self.run(
+        by_installation: dict[InstallationId, list[int]] = {}
+        for position, ack in enumerate(acks):
+            by_installation.setdefault(ack.claim.installation, []).append(position)
+        columns = [
+            self._columns(installation, [acks[p] for p in positions])
+            for installation, positions in by_installation.items()
+        ]
+        now, due, more, dropped, refused, found = await self.run(
             scripts.TURN,
             settings.lease_ms,
             host,
@@ -92,25 +104,61 @@ class Shard:
             want,
             settings.dead_letters,
             settings.dead_letter_age_ms,
-            encode(acks),
+            encode(columns),
         )
         now_ms = int(now)
+        ordered = list(by_installation.values())
+        claims: list[Claim] = []
+        for name, ids, tokens, stored in zip(*[iter(found)] * 4, strict=True):
+            installation = InstallationId(name.decode())
+            claims += [
+                Claim(installation, id.decode(), token.decode(), data)
+                for id, token, data in zip(ids, tokens, stored, strict=True)
+            ]
         return Turn(
             now_ms=now_ms,
             next_due_s=None if due == b"-1" else max(0.0, (float(due) - now_ms) / 1000),
             more=more == 1,
             dropped_letters=dropped,
-            refused=refused,
-            claims=[
-                Claim(name.decode(), token.decode(), stored)
-                for name, token, stored in zip(*[iter(flat)] * 3, strict=True)
-            ],
+            refused=sorted(ordered[which][n] for which, n in zip(*[iter(refused)] * 2, strict=True)),
+            claims=claims,
         )
 
-    async def renew(self, held: Sequence[tuple[str, str]], settings: DeliverySettings) -> Sequence[int]:
-        """Extend the leases of (name, token); returns the positions of those that somebody else holds now."""
-        lost: Sequence[int] = await self.run(scripts.RENEW, settings.lease_ms, encode(held))
-        return lost
+    def stored_key(self, installation: InstallationId, delivery: str) -> str:
+        return f"{self.base}:d:{installation}|{delivery}"
+
+    def _columns(self, installation: InstallationId, acks: Sequence[Ack]) -> tuple[object, ...]:
+        prefix = self.stored_key(installation, "")
+        ids = [ack.claim.id for ack in acks]
+        return (
+            installation,
+            ids,
+            [prefix + id for id in ids],
+            [ack.claim.token for ack in acks],
+            [ack.what for ack in acks],
+            [ack.group for ack in acks],
+            [packed(ENDED + ack.outcome) for ack in acks],
+            [ack.delay_ms for ack in acks],
+            [packed(ack.letter) for ack in acks],
+        )
+
+    async def renew(self, held: Sequence[Claim], settings: DeliverySettings) -> Sequence[int]:
+        """Extend the leases of *held*; returns the positions of those that somebody else holds now."""
+        by_installation: dict[InstallationId, list[int]] = {}
+        for position, claim in enumerate(held):
+            by_installation.setdefault(claim.installation, []).append(position)
+        columns = [
+            (
+                installation,
+                [held[p].id for p in positions],
+                [self.stored_key(installation, held[p].id) for p in positions],
+                [held[p].token for p in positions],
+            )
+            for installation, positions in by_installation.items()
+        ]
+        lost = await self.run(scripts.RENEW, settings.lease_ms, encode(columns))
+        ordered = list(by_installation.values())
+        return sorted(ordered[which][n] for which, n in zip(*[iter(lost)] * 2, strict=True))
 
 
 class Shards:

@@ -52,7 +52,7 @@ for i = 1, math.min(#ids, 2000), 2 do
   stored[n] = base .. ':d:' .. names[n]
 end
 if #names > 0 then
-  each('ZREM', base .. ':leases', names)
+  each('ZREM', base .. ':leases', stored)
   each('ZREM', base .. ':due', names)
   each('HDEL', out, fields)
   for i = 1, #stored, 1000 do call('DEL', unpack(stored, i, math.min(i + 999, #stored))) end

@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from showground.deliveries import Outcomes
-from showground.deliveries.records import encode_outcome, packed
+from showground.deliveries.records import encode_outcome
 from showground.deliveries.shard import Ack, Claim
 from showground.keys import installation_id
 
@@ -59,14 +59,14 @@ async def test_an_outcome_with_an_old_token_is_refused_and_changes_nothing(bench
     new: list[Claim] = []
     while not new:
         new.extend((await shard.turn([], 8, "second", queue.settings)).claims)
-    late = Ack("app:town", "d", old.token, "t", "g", packed(b"late"))
+    late = Ack(old, "t", "g", b"late")
     assert (await shard.turn([late], 0, "first", queue.settings)).refused == [0]
     assert await queue.history(APP, "g") == []
     assert await queue.backlog(APP) == 1
-    assert await shard.renew([(old.name, old.token), (new[0].name, new[0].token)], queue.settings) == [0]
-    assert int(new[0].token.split()[1]) > int(old.token.split()[1])
+    assert await shard.renew([old, new[0]], queue.settings) == [0]
+    assert int(new[0].token.split()[2]) > int(old.token.split()[2])
     outcome = encode_outcome("d", "done", 2, 0, 0)
-    ack = Ack("app:town", "d", new[0].token, "t", "g", packed(outcome))
+    ack = Ack(new[0], "t", "g", outcome)
     assert (await shard.turn([ack], 0, "second", queue.settings)).refused == []
     assert await queue.backlog(APP) == 0
     assert (await shard.turn([ack], 0, "second", queue.settings)).refused == [0], "handed in again after an outage"

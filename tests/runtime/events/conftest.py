@@ -40,10 +40,10 @@ class Town:
 
     async def queued(self, installation: Installation) -> list[Delivery]:
         """Claim and return everything that waits for *installation*."""
-        from showground.deliveries.records import HEADER_BYTES, decode_delivery
+        from showground.deliveries.records import decode_delivery
 
         turn = await self.queue.shards.of(installation.id).turn([], 1000, "test", self.queue.settings)
-        found = [decode_delivery(claim.stored[HEADER_BYTES:]) for claim in turn.claims]
+        found = [decode_delivery(claim.stored[1:]) for claim in turn.claims]
         return [delivery for delivery in found if delivery.installation == installation.id]
 
     async def backlog(self) -> int:
