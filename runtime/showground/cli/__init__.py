@@ -96,7 +96,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result: Any = showground.main(args=list(arguments), prog_name="showground", standalone_mode=False)
     except click.exceptions.Abort as abort:
-        return EXIT_INTERRUPTED if isinstance(abort.__cause__, KeyboardInterrupt) else EXIT_FAILURE
+        if isinstance(abort.__cause__, KeyboardInterrupt):
+            return EXIT_INTERRUPTED
+        fail(ShowgroundError("internal", f"the command was given up: {abort.__cause__!r}"), as_json)
+        return EXIT_FAILURE
     except click.UsageError as error:
         error.show()
         return EXIT_USAGE

@@ -60,8 +60,16 @@ class HttpSession:
 
     def _json(self, method: str, path: str, body: Any, query: Mapping[str, Query], media_type: str = "") -> Any:
         with self._open(method, path, body, query, media_type) as response:
-            raw = response.read()
-        return json.loads(raw) if raw else None
+            try:
+                raw = response.read()
+                return json.loads(raw) if raw else None
+            except (OSError, HTTPException, ValueError) as error:
+                raise ShowgroundError(
+                    "not_ready",
+                    f"the host's answer was cut off: {error!r}",
+                    path,
+                    "It may have done what was asked: look before you repeat it.",
+                ) from None
 
     def _open(
         self, method: str, path: str, body: Any, query: Mapping[str, Query], media_type: str = ""
@@ -131,11 +139,10 @@ class HttpSession:
 
 
 def _told(error: urllib.error.HTTPError) -> ShowgroundError:
-    with error:
-        raw = error.read()
     try:
-        return ShowgroundError.from_json(json.loads(raw))
-    except ValueError:
+        with error:
+            return ShowgroundError.from_json(json.loads(error.read()))
+    except (OSError, HTTPException, ValueError):
         return ShowgroundError("internal", f"the answer was {error.code} {error.reason}", error.url or "")
 
 

@@ -227,7 +227,7 @@ async def test_keys_of_an_installation_and_of_the_whole_app(host: HostUnderTest)
     exported = await on(host, "kv", "export", *shared)
     await on(host, "kv", "run", "DEL", "a b/c?d#e*", *shared)
     loaded = await on(host, "kv", "import", *shared, stdin=exported.out.encode())
-    assert (loaded.out, loaded.err) == ("1 keys\n", "")
+    assert loaded == Ended(0, "1 keys\n", "")
     assert (await on(host, "kv", "run", "GET", "a b/c?d#e*", *shared)).out == "100%\n"
     assert code(await on(host, "kv", "run", "FLUSHALL", *HERE, "--json")) == "unknown_command"
 
@@ -246,6 +246,35 @@ async def test_an_installation_goes_through_a_file(host: HostUnderTest, tmp_path
     refused = await on(host, "import", "elsewhere", "many", "--json", stdin=exported.out.encode()[:-30])
     assert code(refused) == "invalid"
     await on(host, "uninstall", "elsewhere", "many")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{",
+        b"HTTP/1.1 500 Oh\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{",
+        b"HTTP/1.1",
+        b"",
+    ],
+)
+async def test_no_command_ends_without_a_word_when_the_host_ends_in_the_middle(answer: bytes) -> None:
+    async def cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.transport.abort() if not answer else writer.close()
+
+    async with await asyncio.start_server(cut_off, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        body = b'{"key": "k", "type": "string", "value": "v"}\n' * 20_000
+        for words in (("list",), ("kv", "import", "--app", "many", "--community", "x")):
+            ended = await run(*words, stdin=body, SHOWGROUND_URL=url, SHOWGROUND_TOKEN="t")
+            assert ended.code == 1
+            assert ended.err.startswith("showground: ")
+            assert "Traceback" not in ended.err
 
 
 def test_each_command_is_where_the_catalogue_looks_for_it() -> None:
