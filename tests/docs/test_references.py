@@ -53,13 +53,13 @@ async def test_the_http_page_has_every_route_of_a_host_with_its_scope(
     tmp_path: Path, redis_url: str, keys: KeySpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: dict[str, str] = {}
-    add = WebServer.__call__
+    start = WebServer.start
 
-    def record(self: WebServer, method: str, path: str, handler: object, scope: str | None) -> None:
-        served[f"{method} {path}"] = scope or "open"
-        add(self, method, path, handler, scope)  # type: ignore[arg-type]  # passed on as it came
+    async def record(self: WebServer, listen: str, port: int, drain_s: float) -> int:
+        served.update({f"{method} {path}": scope or "open" for method, path, scope in self.routes})
+        return await start(self, listen, port, drain_s)
 
-    monkeypatch.setattr(WebServer, "__call__", record)
+    monkeypatch.setattr(WebServer, "start", record)
     async with running_host(tmp_path, redis_url, keys.prefix):
         pass
     served["POST /api/v1/events"] = "emit"  # asked of the token by the handler, for each event's community

@@ -3,45 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
 
 from showground.deliveries.outcomes import MAX_WAIT_S
-from showground.deliveries.routes import Route
 from showground.errors import ShowgroundError
 from showground.events.catalogue import Catalogue
 from showground.events.cloudevents import parse
 from showground.events.fanout import AcceptedEvent
 from showground.events.intake import Accepted, Intake
+from showground.exchange import Answer, Asked, Exchanges
 from showground.keys import InstallationId
 from showground.model import Json, Outcome
 
-Authorize = Callable[[web.Request, Collection[str]], Awaitable[None]]
+Authorize = Callable[[Asked, Collection[str]], Awaitable[None]]
 """Raise unless the caller may emit into these communities, which only the events themselves name. Asked first about none of
 them, before the body is read: then it is about the token alone."""
 Ended = Mapping[tuple[InstallationId, str], Outcome | None]
 
 
-def event_routes(router: Route, intake: Intake, catalogue: Catalogue, authorize: Authorize | None = None) -> None:
+class Routes(Exchanges, Protocol):
+    """`hookspecs.Router`, as far as it is needed here, and short exchanges."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        scope: str | None,
+    ) -> None: ...
+
+
+def event_routes(router: Routes, intake: Intake, catalogue: Catalogue, authorize: Authorize | None = None) -> None:
     """`POST /api/v1/events` and `GET /api/v1/event-types`."""
 
-    async def post(request: web.Request) -> web.Response:
-        wait_s = _wait(request)
+    async def admit(asked: Asked) -> None:
+        _wait(asked)
         if authorize is not None:
-            await authorize(request, ())
-        events = parse(
-            request.headers.get("Content-Type", ""),
-            {name.lower(): value for name, value in request.headers.items()},
-            await request.read(),
-        )
+            await authorize(asked, ())
+
+    async def post(asked: Asked, body: bytes) -> Answer:
+        wait_s = _wait(asked)
+        headers = asked.lower_headers
+        events = parse(headers.get("content-type", ""), headers, body)
         if authorize is not None:
-            await authorize(request, {event.community for event in events})
+            await authorize(asked, {event.community for event in events})
         accepted = await intake.accept(events)
         if not wait_s:
-            return _json(202, _answer(accepted, {}))
+            return Answer(status=202, body=msgspec.json.encode(_answer(accepted, {})))
         ended = await intake.wait(accepted, wait_s)
-        return _json(200 if all(map(_has_ended, ended.values())) else 202, _answer(accepted, ended))
+        status = 200 if all(map(_has_ended, ended.values())) else 202
+        return Answer(status=status, body=msgspec.json.encode(_answer(accepted, ended)))
 
     async def types(request: web.Request) -> web.Response:
         return _json(
@@ -55,12 +69,14 @@ def event_routes(router: Route, intake: Intake, catalogue: Catalogue, authorize:
         )
 
     # The path names no community, so a token that is for one only is checked by `authorize`, event by event.
-    router("POST", "/api/v1/events", post, "emit" if authorize is None else None)
+    router.exchange("POST", "/api/v1/events", post, "emit" if authorize is None else None, admit)
     router("GET", "/api/v1/event-types", types, "read")
 
 
-def _wait(request: web.Request) -> float:
-    raw = request.query.get("wait", "0")
+def _wait(asked: Asked) -> float:
+    if not asked.query_string:
+        return 0.0
+    raw = asked.query.get("wait", "0")
     try:
         wait_s = float(raw)
     except ValueError:

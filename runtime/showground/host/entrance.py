@@ -34,7 +34,13 @@ STALLED_S = 10.0
 def web_server(on: Foundation, events: Events, code: Code, posts: Posts) -> WebServer:
     settings, installations, plugins = on.settings, events.installations, events.plugins
     origins = Origins(settings.host.allowed_origins, settings.host.public_url)
-    web = WebServer(on.tokens.check, origins, lambda: on.health.draining, room=Capacity.now().connections)
+    web = WebServer(
+        on.tokens.check,
+        origins,
+        lambda: on.health.draining,
+        room=Capacity.now().connections,
+        shortcut=settings.host.shortcut,
+    )
     static = web.files("/static", "showground", "static")
     pages = PostPages(
         posts.live, installations, code.dispatch, posts.identity, origins, static, posts.tickets, settings.host.demo

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from showground.web.auth import Handler
-from showground.web.errors import failure
+from showground.web.errors import failure, has_gone
 
 
 @web.middleware
@@ -13,4 +13,4 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Exception as error:
-        return failure(request, error)
+        return failure(request, error, has_gone(request))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 from aiohttp import web
 
 from showground.errors import ShowgroundError
+from showground.exchange import Admit, Asked
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -18,7 +19,18 @@ class TokenCheck(Protocol):
         ...
 
 
-def bearer_token(request: web.Request) -> str:
+class Head(Protocol):
+    """What is needed of a request's head."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def query(self) -> Mapping[str, str]: ...
+
+
+def bearer_token(request: Head) -> str:
     """The token of `Authorization: Bearer …` (RFC 6750 section 2.1), else of `?access_token=` (section 2.3).
 
     The query form exists because browsers cannot set headers on WebSockets and EventSource; it is accepted on GET alone.
@@ -52,10 +64,20 @@ class EmitCheck(Protocol):
     async def __call__(self, token: str, communities: Collection[str], /) -> None: ...
 
 
-def emit_authorization(check: EmitCheck) -> Callable[[web.Request, Collection[str]], Awaitable[None]]:
+def admitting(scope: str, check: TokenCheck) -> Admit:
+    """The same for a short exchange."""
+
+    async def admit(asked: Asked) -> None:
+        match = asked.match
+        await check(bearer_token(asked), scope, match.get("community"), match.get("app"))
+
+    return admit
+
+
+def emit_authorization(check: EmitCheck) -> Callable[[Asked, Collection[str]], Awaitable[None]]:
     """What `events.routes` asks before it takes events in."""
 
-    async def authorize(request: web.Request, communities: Collection[str]) -> None:
-        await check(bearer_token(request), communities)
+    async def authorize(asked: Asked, communities: Collection[str]) -> None:
+        await check(bearer_token(asked), communities)
 
     return authorize

@@ -1,7 +1,8 @@
 """Connections of clients that dawdle: slow headers, slow bodies, answers that nobody reads (slowloris and its kin).
 
-aiohttp bounds the time between requests only. The rules and their rates are those of Apache's mod_reqtimeout
-(https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html): so much time, then a least rate.
+aiohttp bounds the time between requests only, and hears of no request that does not pass through it; so that is done here, too.
+The rules and rates are those of Apache's mod_reqtimeout (https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html): so much
+time, then a least rate.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from showground.errors import ShowgroundError
+from showground.exchange import Asked, Exchange
 from showground.model import Frozen
 
 
@@ -28,15 +30,24 @@ class Patience(Frozen, frozen=True, kw_only=True):
     """The least mean rate of a body from then on."""
     read_s: float = 60.0
     """How long the client may leave more than the transport's high-water mark (64 kB) of an answer unread."""
+    idle_s: float = 75.0
+    """How long a connection stays open after an answer when no request comes."""
 
 
 class Doorway:
     """Makes the protocol of each connection, and lets in no more than *room* at a time; the others hear 503 and go."""
 
-    def __init__(self, server: Callable[[], asyncio.Protocol], patience: Patience, room: int) -> None:
+    def __init__(
+        self,
+        server: Callable[[], asyncio.Protocol],
+        patience: Patience,
+        room: int,
+        make: Callable[[Callable[[], asyncio.Protocol], Patience, Doorway], PatientConnection] | None = None,
+    ) -> None:
         self._server = server
         self._patience = patience
         self._room = room
+        self._make = make or PatientConnection
         self._inside = 0
         error = ShowgroundError("overloaded", "this host takes no more connections", "", "Ask another host.")
         body = msgspec.json.encode(error.to_json())
@@ -46,7 +57,7 @@ class Doorway:
         )
 
     def __call__(self) -> PatientConnection:
-        return PatientConnection(self._server, self._patience, self)
+        return self._make(self._server, self._patience, self)
 
     def enter(self) -> bool:
         if self._inside >= self._room:
@@ -71,9 +82,10 @@ class PatientConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._request: web.BaseRequest | None = None
-        self._head_due: float | None = None
-        """Loop time at which the head that is waited for must be there."""
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._awaits_head = False
+        self._due: float | None = None
+        """Loop time at which a head must be there, or the next request have begun."""
+        self._timer: asyncio.TimerHandle | None = None
         """Set anew only when it has run: a timer for each request would cost more than the rest of this class."""
         self._late: asyncio.TimerHandle | None = None
         """Runs while a body is waited for."""
@@ -94,7 +106,7 @@ class PatientConnection(asyncio.Protocol):
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._request is None and self._head_due is None:
+        if self._request is None and not self._awaits_head:
             self._wait_for_head()
         self._inner.data_received(data)
 
@@ -111,9 +123,9 @@ class PatientConnection(asyncio.Protocol):
         self._inner.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        for timer in (self._head_timer, self._late, self._unread):
+        for timer in (self._timer, self._late, self._unread):
             _stop(timer)
-        self._head_timer = self._late = self._unread = None
+        self._timer = self._late = self._unread = None
         if self._is_in:
             self._is_in = False
             self._doorway.leave()
@@ -123,7 +135,8 @@ class PatientConnection(asyncio.Protocol):
 
     def began(self, request: web.BaseRequest) -> None:
         """The head of *request* is there and its handler runs."""
-        self._head_due = None
+        self._awaits_head = False
+        self._due = None
         self._request = request
         if request.can_read_body and not request.content.is_eof():
             self._spent_s = self._patience.body_s
@@ -131,21 +144,36 @@ class PatientConnection(asyncio.Protocol):
 
     def ended(self) -> None:
         """The handler is done."""
-        _stop(self._late)
+        if self._late is not None:
+            self._late.cancel()
         self._late = self._request = None
+        self._wait(self._patience.idle_s)
+
+    def learn(self, route: Exchange, request: web.BaseRequest, asked: Asked) -> None:
+        """*route* has answered *request* well; for connections that know a shorter way to it."""
+
+    def answers_shortly(self) -> None:
+        """What is answered now is short, and will be written in this turn of the loop."""
 
     def _wait_for_head(self) -> None:
-        self._head_due = self._loop.time() + self._patience.header_s
-        if self._head_timer is None:
-            self._head_timer = self._loop.call_later(self._patience.header_s, self._look_for_head)
+        self._awaits_head = True
+        self._wait(self._patience.header_s)
 
-    def _look_for_head(self) -> None:
-        self._head_timer = None
-        if self._head_due is None:
+    def _wait(self, seconds: float) -> None:
+        self._due = self._loop.time() + seconds
+        if self._timer is None:
+            self._timer = self._loop.call_later(min(seconds, self._patience.header_s), self._look)
+
+    def _look(self) -> None:
+        """Whether patience has ended; never set for longer than a head may take, so that it is in time for either."""
+        self._timer = None
+        if self._due is None:
             return
-        left_s = self._head_due - self._loop.time()
+        left_s = self._due - self._loop.time()
         if left_s > 0:
-            self._head_timer = self._loop.call_later(left_s, self._look_for_head)
+            self._timer = self._loop.call_later(min(left_s, self._patience.header_s), self._look)
+        elif not self._awaits_head and self._transport is not None and self._transport.get_write_buffer_size():
+            self._wait(self._patience.idle_s)  # it still reads the answer
         else:
             self._hang_up()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -15,6 +16,18 @@ from showground.errors import ShowgroundError
 log = logging.getLogger("showground.web")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Head(Protocol):
+    """What is needed of a request that failed."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
 
 _CODE_OF_STATUS = {
     401: "unauthorized",
@@ -60,14 +73,14 @@ def error_page(error: ShowgroundError, status: int) -> web.Response:
     return web.Response(text=page, status=status, content_type="text/html", headers=headers)
 
 
-def _answer(request: web.Request, error: ShowgroundError, status: int | None = None) -> web.Response:
+def _answer(request: Head, error: ShowgroundError, status: int | None = None) -> web.Response:
     is_person = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
     if is_person and not request.path.startswith("/api/"):
         return error_page(error, status or error.kind.status)
     return error_response(error, status)
 
 
-def failure(request: web.Request, error: Exception) -> web.StreamResponse:
+def failure(request: Head, error: Exception, client_gone: bool = False) -> web.Response:
     """The answer to a request whose handler raised *error*. Redirections are raised again: aiohttp answers those."""
     match error:
         case ShowgroundError():
@@ -84,7 +97,7 @@ def failure(request: web.Request, error: Exception) -> web.StreamResponse:
         case UnicodeError():
             # aiohttp keeps bytes that are no UTF-8 as surrogates, which nothing can encode
             return _answer(request, ShowgroundError("bad_request", "the request is not UTF-8", request.method))
-        case ConnectionError() if request.transport is None or request.transport.is_closing():
+        case ConnectionError() if client_gone:
             # The client has gone; nobody is left to answer, and nothing is wrong here.
             return error_response(ShowgroundError("not_ready", "the client has gone", request.path))
         case TimeoutError():
@@ -97,7 +110,12 @@ def failure(request: web.Request, error: Exception) -> web.StreamResponse:
             return error_response(ShowgroundError("internal", fault, request.path, "Please report it."))
 
 
-def _from_aiohttp(request: web.Request, refused: web.HTTPException) -> web.Response:
+def has_gone(request: web.BaseRequest) -> bool:
+    """Whether nobody waits for the answer any more."""
+    return request.transport is None or request.transport.is_closing()
+
+
+def _from_aiohttp(request: Head, refused: web.HTTPException) -> web.Response:
     code = _CODE_OF_STATUS.get(refused.status, "bad_request" if refused.status < 500 else "internal")
     remedy = ""
     if isinstance(refused, web.HTTPMethodNotAllowed):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from aiohttp import web
 
 from showground.errors import ShowgroundError
-from showground.web.auth import Handler, TokenCheck, guarded
-from showground.web.connections import Doorway, Patience, connection_of
-from showground.web.errors import error_response, failure
+from showground.exchange import Admit, Exchange
+from showground.web.auth import Handler, TokenCheck, admitting, guarded
+from showground.web.connections import Doorway, Patience, PatientConnection, connection_of
+from showground.web.errors import error_response, failure, has_gone
+from showground.web.exchanges import by_aiohttp
 from showground.web.origins import Origins, is_loopback
+from showground.web.shortcut import Shortcut, ShortcutConnection
 from showground.web.static import StaticFiles
 
 log = logging.getLogger("showground.web")
@@ -26,6 +30,8 @@ API_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-site",
 }
 CONNECTIONS = 30_000
+NEVER_S = 1e8
+"""For what aiohttp would do after so many seconds, and `web.connections` does instead."""
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """What a handler may read at once; uploads of bundles are streamed and have their own limit."""
 
@@ -40,20 +46,25 @@ class WebServer:
         is_draining: Callable[[], bool],
         patience: Patience | None = None,
         room: int = CONNECTIONS,
+        shortcut: bool = True,
     ) -> None:
         self._check = check
         self._origins = origins
         self._is_draining = is_draining
         self._patience = patience or Patience()
         self._room = room
+        self.shortcut = Shortcut(failure, is_draining, time.time, API_HEADERS) if shortcut else None
         self._app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._app.on_response_prepare.append(_add_headers)
         self.routes: list[tuple[str, str, str | None]] = []
         """Method, path and scope of all that is served, in the order in which paths are tried."""
         self._ends: list[Callable[[], Awaitable[None]]] = []
         self._is_local = False
+        self._drain_s = 0.0
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
+        self.doorway: Callable[[], asyncio.Protocol] | None = None
+        """Makes what serves one connection; None before `start`."""
 
     def __call__(
         self,
@@ -65,6 +76,15 @@ class WebServer:
         self.routes.append((method, path, scope))
         served: Handler = handler if scope is None else guarded(handler, scope, self._check)
         self._app.router.add_route(method, path, self._contained(served, path in ALWAYS_ANSWERED))
+
+    def exchange(
+        self, method: str, path: str, handler: Exchange, scope: str | None, admit: Admit | None = None
+    ) -> None:
+        self.routes.append((method, path, scope))
+        admits = [] if scope is None else [admitting(scope, self._check)]
+        if admit is not None:
+            admits.append(admit)
+        self._app.router.add_route(method, path, self._contained(by_aiohttp(admits, handler), always=False))
 
     def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
         files = StaticFiles(package, folder, prefix)
@@ -80,20 +100,22 @@ class WebServer:
     async def start(self, listen: str, port: int, drain_s: float) -> int:
         """Listen; returns the port. Raises `misconfigured` when the address cannot be had."""
         self._is_local = is_loopback(listen)
+        self._drain_s = drain_s
         self._app.router.add_route("*", "/{path:.*}", self._contained(self._nothing_here, True))
         self._runner = web.AppRunner(
             self._app,
             access_log=None,  # addresses may carry tickets and access tokens
             shutdown_timeout=drain_s,
-            keepalive_timeout=75.0,
+            keepalive_timeout=NEVER_S,
             auto_decompress=False,  # a small body must not become a large one; see `_contained`
         )
         await self._runner.setup()
         server = self._runner.server
         assert server is not None
+        self.doorway = Doorway(server, self._patience, self._room, self._connection)
         try:
             self._listener = await asyncio.get_running_loop().create_server(
-                Doorway(server, self._patience, self._room), listen, port, backlog=1024, reuse_address=True
+                self.doorway, listen, port, backlog=1024, reuse_address=True
             )
         except OSError as error:
             await self._runner.cleanup()
@@ -105,6 +127,13 @@ class WebServer:
             ) from error
         bound: int = self._listener.sockets[0].getsockname()[1]
         return bound
+
+    def _connection(
+        self, server: Callable[[], asyncio.Protocol], patience: Patience, doorway: Doorway
+    ) -> PatientConnection:
+        if self.shortcut is None:
+            return PatientConnection(server, patience, doorway)
+        return ShortcutConnection(server, patience, doorway, self.shortcut)
 
     async def drain(self, drain_s: float) -> None:
         """End long-lived answers, each owner in its own way, within *drain_s* seconds."""
@@ -120,6 +149,8 @@ class WebServer:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        if self.shortcut is not None:
+            await self.shortcut.tasks.finish(self._drain_s)
         if self._runner is not None:
             runner, self._runner = self._runner, None
             with suppress(asyncio.TimeoutError):
@@ -150,7 +181,7 @@ class WebServer:
                     raise _refused_name(request)
                 return await handler(request)
             except Exception as error:
-                return failure(request, error)
+                return failure(request, error, has_gone(request))
             finally:
                 if connection is not None:
                     connection.ended()

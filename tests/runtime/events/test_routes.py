@@ -19,8 +19,10 @@ from showground.deliveries.routes import dead_letter_routes
 from showground.errors import ShowgroundError
 from showground.events import Catalogue
 from showground.events.routes import event_routes
+from showground.exchange import Admit, Asked, Exchange
 from showground.model import Delivery, TriggerSpec
 from showground.testing.web import errors
+from showground.web.exchanges import by_aiohttp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,10 +50,15 @@ class Routes:
     ) -> None:
         self.app.router.add_route(method, path, handler)
 
+    def exchange(
+        self, method: str, path: str, handler: Exchange, scope: str | None, admit: Admit | None = None
+    ) -> None:
+        self.app.router.add_route(method, path, by_aiohttp([] if admit is None else [admit], handler))
+
 
 @pytest.fixture
 async def client(town: Town) -> AsyncIterator[Client]:
-    async def authorize(request: web.Request, communities: Collection[str]) -> None:
+    async def authorize(asked: Asked, communities: Collection[str]) -> None:
         if "forbidden" in communities:
             raise ShowgroundError("forbidden", "not there")
 

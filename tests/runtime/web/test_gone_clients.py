@@ -10,7 +10,7 @@ import pytest
 import uvloop
 from aiohttp.test_utils import make_mocked_request
 
-from showground.web.errors import failure
+from showground.web.errors import failure, has_gone
 from showground.web.live import SocketConnection
 
 
@@ -45,7 +45,7 @@ def test_a_request_whose_client_has_gone_is_no_fault_of_the_host(caplog: pytest.
     async def lose() -> None:
         request = make_mocked_request("GET", "/live/t3_1/socket", transport=await gone())
         with caplog.at_level(logging.WARNING):
-            assert failure(request, ConnectionResetError("Connection lost")).status == 503
+            assert failure(request, ConnectionResetError("Connection lost"), has_gone(request)).status == 503
 
     on_uvloop(lose)
     assert caplog.records == []
