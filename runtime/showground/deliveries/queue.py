@@ -17,7 +17,7 @@ from showground.deliveries.shard import Shard, Shards
 from showground.errors import Problem, ShowgroundError
 from showground.keys import InstallationId, KeySpace
 from showground.model import Delivery, HostEvent, Outcome, Overlap
-from showground.redis.api import CommandRefused, Redis
+from showground.redis.api import Redis
 
 Offered = Literal["new", "duplicate", "skipped", "overloaded", "missing"]
 _ANSWERS: dict[str, Offered] = {
@@ -153,9 +153,8 @@ class RedisDeliveries:
 
     async def history(self, installation: InstallationId, group: str, limit: int = 20) -> Sequence[Outcome]:
         """The last outcomes of *group*, newest first: at most 50, at most 7 days old."""
-        key = self.shards.of(installation).key("h", f"{installation}|{group}")
-        several, one = await self.redis.pipeline([("LRANGE", key, 0, min(limit, HISTORY_OUTCOMES) - 1), ("GET", key)])
-        stored = [one] if isinstance(several, CommandRefused) else several
+        limit = min(limit, HISTORY_OUTCOMES)
+        stored = await self.shards.of(installation).run(scripts.HISTORY, installation, group, limit)
         oldest = self.clock.now_ms() - WEEK_MS
         outcomes = [decode_outcome(installation, memoryview(raw)[1:]) for raw in stored]
         return [outcome for outcome in outcomes if outcome.finished_at_ms >= oldest]

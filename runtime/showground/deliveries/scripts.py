@@ -19,8 +19,9 @@ Keys of a shard, after the base:
     :active                  hash    installation → how many run
     :groups:<installation>   hash    group → outstanding ones
     :queued:<inst>|<group>   list    <due> "|" id of those with overlap "queue" that wait for their turn
-    :h:<inst>|<group>        list    "1" <outcome>, newest first; a string while there is only one, as it stays of one-off jobs
-    :hi:<installation>       set     the groups that have any
+    :h:<inst>|<group>        list    "1" <outcome>, newest first, of a group that has several
+    :hi:<inst>|<week>        hash    groups that had an outcome in that week → the id of the only one, or "" when there is a
+                                     list. So one-off jobs need none, and what is known of them is forgotten by the week
     :dead:<installation>     hash    id → dead letter;  :deadz:<installation>  zset of ids by time of death
     :wanted                  set     installation|id that somebody waits for
     :n                       int     source of fencing numbers and turns: only ever grows
@@ -75,25 +76,43 @@ local function add(lists, key, item)
   if not list then list = {} lists[key] = list end
   list[#list + 1] = item
 end
-local function remember(installation, groups, outcomes)
-  local listed, new = base .. ':hi:' .. installation, {}
-  local prefix = base .. ':h:' .. installation .. '|'
-  for i, known in ipairs(call('SMISMEMBER', listed, unpack(groups))) do
-    local key, outcome = prefix .. groups[i], outcomes[i]
-    if known == 0 and call('SET', key, outcome, 'NX', 'PX', 604800000) then
-      new[#new + 1] = groups[i]
-    else
-      if call('TYPE', key).ok == 'string' then
-        local first = call('GET', key)
-        call('DEL', key)
-        call('LPUSH', key, first)
-      end
-      if call('LPUSH', key, outcome) > 50 then call('LTRIM', key, 0, 49) end
-      call('PEXPIRE', key, 604800000)
-    end
+local WEEK = 604800000
+local function histories(installation, ago)
+  return base .. ':hi:' .. installation .. '|' .. int(math.floor(now / WEEK) - ago)
+end
+local function history_marks(installation, groups)
+  local this = call('HMGET', histories(installation, 0), unpack(groups))
+  local last = call('HMGET', histories(installation, 1), unpack(groups))
+  local marks = {}
+  for i, group in ipairs(groups) do marks[group] = this[i] or last[i] end
+  return marks
+end
+local function list_first(installation, group, id)
+  local first, key = call('GET', base .. ':d:' .. installation .. '|' .. id), base .. ':h:' .. installation .. '|' .. group
+  if first and string.sub(first, 1, 1) == '1' then
+    call('LPUSH', key, first)
+    call('PEXPIRE', key, WEEK)
   end
-  if #new > 0 then call('SADD', listed, unpack(new)) end
-  call('PEXPIRE', listed, 1209600000)
+end
+local function remember(installation, groups, ids, outcomes)
+  local marks, fields = history_marks(installation, groups), {}
+  for i, group in ipairs(groups) do
+    local mark = marks[group]
+    if not mark or mark == ids[i] then
+      marks[group] = ids[i]
+    else
+      local key = base .. ':h:' .. installation .. '|' .. group
+      if mark ~= '' then
+        list_first(installation, group, mark)
+        marks[group] = ''
+      end
+      if call('LPUSH', key, outcomes[i]) > 50 then call('LTRIM', key, 0, 49) end
+      call('PEXPIRE', key, WEEK)
+    end
+    fields[2 * i - 1], fields[2 * i] = group, marks[group]
+  end
+  each('HSET', histories(installation, 0), fields)
+  call('PEXPIRE', histories(installation, 0), 3 * WEEK)
 end
 local function next_of(installation, group, left)
   local queued = base .. ':queued:' .. installation .. '|' .. group
@@ -181,6 +200,11 @@ for _, entry in ipairs(cmsgpack.unpack(ARGV[5])) do
       set = call('HDEL', base .. ':dead:' .. installation, id) == 1
       if set then
         call('ZREM', base .. ':deadz:' .. installation, id)
+        if group ~= '' and history_marks(installation, {group})[group] == id then
+          list_first(installation, group, id)
+          call('HSET', histories(installation, 0), group, '')
+          call('PEXPIRE', histories(installation, 0), 3 * WEEK)
+        end
         call('SET', key, data)
       end
     elseif not plain then
@@ -192,8 +216,8 @@ for _, entry in ipairs(cmsgpack.unpack(ARGV[5])) do
       local before = group ~= '' and counts[group] or 0
       if before > 0 and overlaps[i] == 'skip' then
         local outcome = '1' .. cmsgpack.pack({id, 'skipped', 0, 0, now})
-        call('SET', key, outcome, 'PX', 86400000)
-        remember(installation, {group}, {outcome})
+        call('SET', key, outcome, 'PX', WEEK)
+        remember(installation, {group}, {id}, {outcome})
         answers[#answers + 1] = 's'
       else
         local n = #fresh
@@ -260,7 +284,7 @@ for number, ended in ipairs(acks) do
     for i, id in ipairs(ids) do names[i] = installation .. '|' .. id end
     wanted = call('SMISMEMBER', base .. ':wanted', unpack(names))
   end
-  local mine, gone, again, left, outcomes = {}, {}, {}, {}, {}
+  local mine, gone, again, left, leavers, outcomes = {}, {}, {}, {}, {}, {}
   for i, token in ipairs(call('HMGET', out, unpack(ids))) do
     local id, what, group = ids[i], whats[i], groups[i]
     if token ~= tokens[i] then
@@ -268,14 +292,14 @@ for number, ended in ipairs(acks) do
     else
       mine[#mine + 1] = keys[i]
       if what == 't' or what == 'x' then
-        call('SET', keys[i], stored[i], 'PX', 86400000)
+        call('SET', keys[i], stored[i], 'PX', group == '' and 86400000 or WEEK)
         gone[#gone + 1] = id
         if what == 'x' then
           dropped = dropped + bury(installation, id, ended[9][i], tonumber(ARGV[7]), tonumber(ARGV[8]))
         end
         if group ~= '' then
-          left[#left + 1] = group
-          outcomes[#outcomes + 1] = stored[i]
+          local n = #left + 1
+          left[n], leavers[n], outcomes[n] = group, id, stored[i]
         end
       else
         local tries, since = told(token)
@@ -297,7 +321,7 @@ for number, ended in ipairs(acks) do
   if #gone > 0 then call('HDEL', out, unpack(gone)) end
   if #again > 0 then call('HSET', out, unpack(again)) end
   if #left > 0 then
-    remember(installation, left, outcomes)
+    remember(installation, left, leavers, outcomes)
     leave_groups(installation, left)
   end
   if #mine > 0 then
@@ -434,5 +458,18 @@ if #waiting > 0 then
   call('PEXPIRE', base .. ':wanted', 60000)
 end
 return answers
+"""
+)
+
+HISTORY = Script(
+    PRELUDE
+    + """
+-- ARGV: now, publish, installation, group, limit; returns outcomes with their "1", newest first
+local installation, group = ARGV[3], ARGV[4]
+local mark = history_marks(installation, {group})[group]
+if not mark then return {} end
+if mark == '' then return call('LRANGE', base .. ':h:' .. installation .. '|' .. group, 0, ARGV[5] - 1) end
+local one = call('GET', base .. ':d:' .. installation .. '|' .. mark)
+return one and string.sub(one, 1, 1) == '1' and {one} or {}
 """
 )

@@ -65,10 +65,13 @@ call('HDEL', base .. ':active', installation)
 for _, group in ipairs(call('HKEYS', base .. ':groups:' .. installation)) do
   call('DEL', base .. ':queued:' .. installation .. '|' .. group)
 end
-for _, group in ipairs(call('SMEMBERS', base .. ':hi:' .. installation)) do
-  call('DEL', base .. ':h:' .. installation .. '|' .. group)
+for ago = 0, 1 do
+  for _, group in ipairs(call('HKEYS', histories(installation, ago))) do
+    call('DEL', base .. ':h:' .. installation .. '|' .. group)
+  end
+  call('DEL', histories(installation, ago))
 end
-call('DEL', base .. ':groups:' .. installation, base .. ':hi:' .. installation)
+call('DEL', base .. ':groups:' .. installation)
 return 0
 """
 )

@@ -40,6 +40,7 @@ async def test_a_redriven_letter_runs_as_new_under_its_old_id(bench: Bench, make
         await letters.redrive(APP, "d")
         assert await wait(queue, "d") == ["done"]
     assert bench.ran == [("d", 1), ("d", 1)]
+    assert [outcome.status for outcome in await queue.history(APP, "g")] == ["done", "dead"]
     assert await letters.count(APP) == 0
     for call in (letters.show, letters.redrive, letters.purge):
         with pytest.raises(ShowgroundError) as caught:

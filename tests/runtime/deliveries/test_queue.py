@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from showground.deliveries import DeadLetters, Outcomes, RedisDeliveries
+from showground.deliveries.records import encode_outcome
+from showground.deliveries.shard import Ack
 from showground.errors import ShowgroundError
 from showground.keys import installation_id
 from showground.model import Delivery
@@ -116,6 +118,38 @@ async def test_history_keeps_the_last_fifty(bench: Bench, make: Make, wait: Wait
         await queue.enqueue([make(id, group="job") for id in ids])
         await wait(queue, *ids)
     assert len(await queue.history(APP, "job", 1000)) == 50
+
+
+async def test_history_goes_on_into_the_next_week_and_forgets_the_week_before(
+    bench: Bench, make: Make, clock: ManualClock
+) -> None:
+    """What is known of groups is kept by the week, so that one-off jobs, each with a group of its own, do not pile up."""
+    queue = bench.queue(clock)
+    shard = queue.shards.of(APP)
+
+    async def run(id: str, group: str) -> None:
+        await queue.enqueue([make(id, group=group)])
+        (claim,) = (await shard.turn([], 1, "here", queue.settings)).claims
+        now_ms = clock.now_ms()
+        await shard.turn(
+            [Ack(claim, "t", group, encode_outcome(id, "done", 1, now_ms, now_ms))], 0, "here", queue.settings
+        )
+
+    async def history(group: str) -> list[str]:
+        return [outcome.delivery for outcome in await queue.history(APP, group)]
+
+    await run("only", "one-off")
+    await run("first", "job")
+    await clock.advance(4 * 24 * 3600)
+    await run("second", "job")
+    await clock.advance(2.9 * 24 * 3600)
+    assert (await history("one-off"), await history("job")) == (["only"], ["second", "first"])
+    await clock.advance(24 * 3600)
+    assert (await history("one-off"), await history("job")) == ([], ["second"])
+    await run("third", "job")
+    assert await history("job") == ["third", "second"]
+    await clock.advance(14 * 24 * 3600)
+    assert await history("job") == []
 
 
 async def test_clearing_forgets_everything_of_one_installation(bench: Bench, make: Make, wait: Wait) -> None:
