@@ -16,6 +16,10 @@ FULL_S = 10.0
 """Within which a server that cannot write must refuse; it notices at its next write, of which there are many a second."""
 
 
+RED_S = 7.0
+"""The limit of `/readyz`, 5 s, and its own poll."""
+
+
 class ServerFaults:
     """One at a time, because each needs a server that runs."""
 
@@ -85,6 +89,8 @@ class ServerFaults:
             if await self._is_full():
                 await asyncio.sleep(seconds)
                 await self._watch.all_refuse("the disk is full")
+                if seconds > RED_S:
+                    await self._watch.all_red("the disk is full")
         finally:
             resource.prlimit(self._pid, resource.RLIMIT_FSIZE, (room, unlimited))
         await self._watch.all_green("the disk had room again")

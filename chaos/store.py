@@ -22,6 +22,9 @@ class Store(Protocol):
     socket: Path | None
     """Where each host's own line leads to; None: hosts need none, and could not be kept to it."""
 
+    keeps_heard: bool
+    """Whether a message that subscribers heard is never lost; a failover may take one that was not acknowledged yet."""
+
     def url(self, line_port: int) -> str:
         """For a host whose line is at *line_port* of loopback."""
         ...
@@ -33,6 +36,8 @@ class Store(Protocol):
 
 class OneServer:
     """One server with an append-only file."""
+
+    keeps_heard = True
 
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
@@ -49,12 +54,13 @@ class SentinelStore:
     """A primary, its replica, and three Sentinels."""
 
     socket: Path | None = None
+    keeps_heard = False
 
     def __init__(self, led: LedServers) -> None:
         self.led = led
 
     def url(self, line_port: int) -> str:
-        return self.led.url
+        return self.led.url + "&replicas=1"
 
     def open(self) -> redis.Redis:
         return redis.Redis(port=self.led.ports[self.led.leader()], password=self.led.password)
@@ -64,12 +70,13 @@ class ClusterStore:
     """Three primaries with a replica each."""
 
     socket: Path | None = None
+    keeps_heard = False
 
     def __init__(self, cluster: RunningCluster) -> None:
         self.cluster = cluster
 
     def url(self, line_port: int) -> str:
-        return self.cluster.url
+        return self.cluster.url + "?replicas=1"
 
     def open(self) -> redis.Redis:
         client = redis.RedisCluster("127.0.0.1", self.cluster.primaries()[0].port, password=self.cluster.password)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -193,3 +194,29 @@ async def test_a_server_that_became_a_replica_is_left_once_everybody_was_told_th
     assert await hasty.call("SET", "k", "v") == b"OK"
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
     assert sum("lost the connection" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_server_whose_disk_is_full_refuses_writes_and_takes_them_again_when_there_is_room(
+    embedded: EmbeddedRedis, hasty: Redis
+) -> None:
+    """It sees no difference between a full disk and a file that may not grow (`RLIMIT_FSIZE`)."""
+    assert await hasty.call("SET", "kept", "v") == b"OK"
+    (file,) = embedded.server.folder.glob("appendonlydir/*.incr.aof")
+    room, most = resource.prlimit(pid(embedded), resource.RLIMIT_FSIZE)
+    resource.prlimit(pid(embedded), resource.RLIMIT_FSIZE, (file.stat().st_size + 1, most))
+
+    async def write() -> str:
+        try:
+            await hasty.call("SET", "k", "v")
+        except ShowgroundError as error:
+            return f"{error.code}: {error.message}"
+        return "done"
+
+    await eventually(lambda: _says(write, "store_unavailable: Redis cannot do it now: MISCONF"))
+    assert await hasty.call("GET", "kept") == b"v"
+    resource.prlimit(pid(embedded), resource.RLIMIT_FSIZE, (room, most))
+    await eventually(lambda: _says(write, "done"))
+
+
+async def _says(write: Callable[[], Awaitable[str]], beginning: str) -> bool:
+    return (await write()).startswith(beginning)
