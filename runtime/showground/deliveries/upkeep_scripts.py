@@ -1,11 +1,11 @@
 """The Lua scripts of what is put away, thrown away or forgotten: dead letters, and all of an installation at once.
 
-They work on the keys that `showground.deliveries.scripts` describes, and with its prelude.
+They work on the keys that `showground.deliveries.prelude` describes, and with its prelude.
 """
 
 from __future__ import annotations
 
-from showground.deliveries.scripts import PRELUDE
+from showground.deliveries.prelude import PRELUDE
 from showground.redis.api import Script
 
 BURY = Script(
