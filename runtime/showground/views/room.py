@@ -59,6 +59,7 @@ class Room:
         self._observe = observe
         self._tasks = Tasks()
         self._feeds = Feeds(post.installation, realtime, clock, self._tasks, self.queue)
+        self._name = f"views: {post.id}"
         self._ready: set[View] = set()
         self._collecting = False
         self._closed = False
@@ -98,7 +99,12 @@ class Room:
             self._observe(HostEvent(name="view_fell_behind", at_ms=self._clock.now_ms()))
             self.part(view, "too many events wait", 1.0)
             return
-        if not view.busy:
+        if view.busy or self._closed:
+            return
+        if event.seq is not None:  # nobody else has this event, so there is nothing to collect
+            self._ready.discard(view)
+            self._begin([view], view.take())
+        else:
             self._ready.add(view)
             self._collect_soon()
 
@@ -117,15 +123,18 @@ class Room:
         for view in self._ready:
             events = view.take()
             if events:
-                view.busy = True
                 group = groups[tuple(map(id, events))]
                 group[0][:] = events
                 group[1].append(view)
         self._ready.clear()
         for events, views in groups.values():
             for start in range(0, len(views), VIEWS_AT_ONCE):
-                part = views[start : start + VIEWS_AT_ONCE]
-                self._tasks.start(f"views: {self.post.id}", self._handle(part, events))
+                self._begin(views[start : start + VIEWS_AT_ONCE], events)
+
+    def _begin(self, views: Sequence[View], events: Sequence[Event]) -> None:
+        for view in views:
+            view.busy = True
+        self._tasks.start(self._name, self._handle(views, events))
 
     async def _handle(self, views: Sequence[View], events: Sequence[Event]) -> None:
         try:
@@ -168,6 +177,7 @@ class Room:
         if ack is not None and not any(event.is_start for event in events):
             for view, answer, base in gone_on:
                 self._show(view, answer, base, ack)
+            await asyncio.sleep(0)  # the loop writes out what was shown before anything else is done
             await self._save_all([view for view, _, _ in gone_on])
             for view, answer, _ in gone_on:
                 self._acknowledge(view, answer, ack)

@@ -10,6 +10,7 @@ from showground.capabilities import REALTIME
 from showground.keys import KeySpace, installation_id
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.viewer import Viewer
+from showground.web import live
 
 TALLY = Path(__file__).parent / "tally"
 
@@ -224,3 +225,15 @@ async def test_a_view_is_not_given_to_whoever_knows_its_name(host: HostUnderTest
         assert "own 0" in thief.text
         await owner.press("Add own")
         await owner.sees("own 2")
+
+
+async def test_who_says_nothing_for_long_is_let_go_and_finds_everything_on_coming_back(
+    host: HostUnderTest, post: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "SILENCE_S", 0.3)
+    async with Viewer(host.host.url, post) as viewer:
+        await viewer.press("Add own")
+        await viewer.until(lambda: viewer.farewell, "the end of the connection")
+        await viewer.connect()
+        assert viewer.resumed
+        await viewer.sees("own 1")
