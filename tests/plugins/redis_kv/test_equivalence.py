@@ -97,7 +97,8 @@ def machine(server: ServerProcess) -> type[RuleBasedStateMachine]:
             self.do(self.open())
 
         async def open(self) -> None:
-            self.redis = await self.stack.enter_async_context(open_redis(server.url, Path()))
+            # Answers are compared here, not how soon they come: a busy machine must not end a session.
+            self.redis = await self.stack.enter_async_context(open_redis(server.url, Path(), deadline_s=60.0))
             given = services(self.redis, KeySpace(self.prefix), ManualClock(), {})
             self.scoped = await self.stack.enter_async_context(open_provider(given))
             self.memory = await self.stack.enter_async_context(open_memory(given))
