@@ -40,6 +40,9 @@ BROKEN_MS = 60_000
 """When to look again at a job whose times cannot be computed (a zone that left tzdata)."""
 SLICE = 50
 """Jobs planned before other work of the host gets its turn: about 2 ms."""
+FIRST_BATCH = 64
+"""Jobs taken by a look at a shard; twice as many after each look that found as many, up to the batch of the options. So the first runs
+of a burst are on their way while the rest is still read."""
 NEVER = 2**62
 
 
@@ -85,6 +88,7 @@ class Loop:
         """Per shard, when the next job is due as far as this host knows; milliseconds since 1970, by the shard's time."""
         self._ahead = [0.0] * store.shards
         """Per shard, by how much its time was ahead of monotonic time when it was last told; milliseconds."""
+        self._batch = [FIRST_BATCH] * store.shards
         self._poked = asyncio.Event()
         self._looked_at = float("-inf")
         self._finished_at = clock.monotonic()
@@ -149,7 +153,9 @@ class Loop:
         # A poke that comes while we look must not be lost, so the mark is set before.
         self._wake[shard] = NEVER
         try:
-            claim = await self._store.claim(shard, self._options.batch, int(self._options.claim_s * 1000))
+            limit = min(self._batch[shard], self._options.batch)
+            claim = await self._store.claim(shard, limit, int(self._options.claim_s * 1000))
+            self._batch[shard] = 2 * limit if claim.full else FIRST_BATCH
             self._ahead[shard] = claim.now_ms - self._clock.monotonic() * 1000
             moves = await self._fire(shard, claim, started)
             if moves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -143,7 +143,7 @@ class MemoryStore:
                 del self._held[job.id]
                 continue
             moved = msgspec.structs.replace(job, next_run_ms=move.next_ms)
-            held.entry = replace(held.entry, job=moved)
+            held.entry = Entry(moved, held.entry.generation)
             held.look_ms = move.next_ms if move.wake_ms is None else move.wake_ms
 
     @asynccontextmanager

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from showground.capabilities import Job
 
 NextAfter = Callable[[int], int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Firing:
+class Firing(msgspec.Struct, frozen=True):
     slots: tuple[int, ...]
     """To enqueue, in order."""
     next_ms: int | None

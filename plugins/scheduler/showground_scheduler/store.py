@@ -7,13 +7,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from showground.capabilities import Job
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A stored job. `job.next_run_ms` is its next slot, None while paused."""
 
     job: Job
@@ -34,8 +35,7 @@ class Claim:
     """Whether the batch was full, so that more may be due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """What becomes of a claimed entry, provided that its generation and next slot are still those of the claim."""
 
     entry: Entry
