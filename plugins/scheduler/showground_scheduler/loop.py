@@ -41,8 +41,8 @@ BROKEN_MS = 60_000
 SLICE = 50
 """Jobs planned before other work of the host gets its turn: about 2 ms."""
 FIRST_BATCH = 64
-"""Jobs taken by a look at a shard; twice as many after each look that found as many, up to the batch of the options. So the first runs
-of a burst are on their way while the rest is still read."""
+"""Jobs taken by a look at a shard; twice as many after each look that found as many, up to the batch of the options.
+So the first runs of a burst are on their way while the rest is still read."""
 NEVER = 2**62
 
 
