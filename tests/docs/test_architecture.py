@@ -49,30 +49,3 @@ def test_no_part_imports_what_the_table_does_not_say() -> None:
         if name not in ANYTHING and (unknown := found - table.get(name, set()) - BASE - {name})
     }
     assert surprising == {}
-
-
-def test_there_is_no_cycle_of_modules_at_load_time() -> None:
-    graph = grimp.build_graph(ROOT, exclude_type_checking_imports=True, cache_dir=None)
-    at_load = {
-        module: {i for i in graph.find_modules_directly_imported_by(module) if is_at_load(graph, module, i)}
-        for module in graph.modules
-    }
-    assert cycle(at_load) == []
-
-
-def is_at_load(graph: grimp.ImportGraph, importer: str, imported: str) -> bool:
-    """Whether one of the imports stands outside of functions, where it runs when the module is loaded."""
-    base = Path(__file__).parents[2] / "runtime" / Path(*importer.split("."))
-    source = base.with_suffix(".py") if base.with_suffix(".py").exists() else base / "__init__.py"
-    lines = source.read_text("utf-8").splitlines()
-    found = graph.get_import_details(importer=importer, imported=imported)
-    return any(not lines[detail["line_number"] - 1].startswith((" ", "\t")) for detail in found)
-
-
-def cycle(graph: dict[str, set[str]]) -> list[str]:
-    """Modules of which each waits for another, once all that wait for nobody are taken away; empty when there is no cycle."""
-    left = {module: imported & set(graph) for module, imported in graph.items()}
-    while free := [module for module, imported in left.items() if not imported & set(left) - {module}]:
-        for module in free:
-            del left[module]
-    return sorted(left)

@@ -10,23 +10,12 @@ from urllib.parse import urlsplit
 
 from showground.author.collection import Entry
 from showground.author.places import Places
-from showground.bundle.manifest import FILE, Manifest
+from showground.bundle.manifest import FILE, OPTIONS, Manifest
 from showground.errors import Problem
 from showground.model import Json
 
 MAX_DOMAINS = 25
 """As Devvit's `configure`."""
-NAMES: Mapping[str, str] = {
-    "redis": "redis",
-    "kv_store": "redis",
-    "realtime": "realtime",
-    "reddit": "reddit",
-    "reddit_api": "reddit",
-    "media": "media",
-    "http": "http",
-    "user_actions": "user_actions",
-}
-"""What an author may write, and the capability that it is."""
 CAMEL_CASE: Mapping[str, str] = {"redditAPI": "reddit", "kvStore": "redis", "userActions": "user_actions"}
 SCOPES = ("SUBMIT_POST", "SUBMIT_COMMENT", "SUBSCRIBE_TO_SUBREDDIT")
 DEFAULT_SCOPES = ("SUBMIT_POST", "SUBMIT_COMMENT")
@@ -64,14 +53,14 @@ class Options:
         self._problems.append(Problem(where, message, remedy))
 
     def _one(self, name: str, value: Any, where: str) -> None:
-        capability = NAMES.get(name)
+        capability = OPTIONS.get(name)
         if capability is None and name not in self._manifest.permissions:
-            near = [CAMEL_CASE[name]] if name in CAMEL_CASE else difflib.get_close_matches(name, NAMES, 1)
+            near = [CAMEL_CASE[name]] if name in CAMEL_CASE else difflib.get_close_matches(name, OPTIONS, 1)
             guess = f"Did you mean {near[0]}? " if near else ""
             self._problem(
                 where,
                 f"configure has no option {name!r}",
-                f"{guess}The options are {', '.join(sorted(NAMES))}, "
+                f"{guess}The options are {', '.join(sorted(OPTIONS))}, "
                 f"and those of plugins that {FILE} names under permissions.",
             )
             return

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from showground.author.options import NAMES
 from showground.bundle.archive import content_files
-from showground.bundle.manifest import FILE, Manifest, decode_manifest, manifest_bytes
+from showground.bundle.manifest import FILE, OPTIONS, Manifest, decode_manifest, manifest_bytes
 from showground.bundle.schema import manifest_problems
 from showground.crontab import parse_crontab
 from showground.errors import Problem, ShowgroundError
@@ -199,7 +198,7 @@ class _Reader(ast.NodeVisitor):
             if name is None:
                 self._use.opaque = True
             elif not (isinstance(value, ast.Constant) and value.value is False):
-                self._use.configured.add(NAMES.get(name, name))
+                self._use.configured.add(OPTIONS.get(name, name))
 
     def _channel(self, node: ast.Call, what: str) -> None:
         self._use.capabilities.setdefault("realtime", (self._where(node), what))

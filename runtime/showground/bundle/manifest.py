@@ -30,6 +30,19 @@ DEFAULT_PERMISSIONS: Final[Mapping[str, Json]] = {
 so that an operator can see it before installing."""
 
 
+OPTIONS: Final[Mapping[str, str]] = {
+    "redis": "redis",
+    "kv_store": "redis",
+    "realtime": "realtime",
+    "reddit": "reddit",
+    "reddit_api": "reddit",
+    "media": "media",
+    "http": "http",
+    "user_actions": "user_actions",
+}
+"""What an author may write in `configure` → the permission that it needs."""
+
+
 class HandlerLimit(Frozen, frozen=True, kw_only=True):
     """What one trigger or job may use; wins over what the code says."""
 
