@@ -66,17 +66,19 @@ class EventStreamFraming:
 
 
 class Encoder:
-    """Remembers the bytes of the latest message. A channel's fan-out asks for the same one many times in a row."""
+    """Remembers the frame of the latest message. A channel's fan-out asks for the same one many times in a row, so it looks at
+    `latest` first."""
 
-    __slots__ = ("_bytes", "_message", "framing")
+    __slots__ = ("frame", "framing", "latest")
 
     def __init__(self, framing: Framing) -> None:
         self.framing = framing
-        self._message: Message | None = None
-        self._bytes = b""
+        self.latest: Message | None = None
+        self.frame = b""
+        """Of `latest`."""
 
     def __call__(self, message: Message) -> bytes:
-        if message is not self._message:
-            self._bytes = self.framing.message(message)
-            self._message = message
-        return self._bytes
+        if message is not self.latest:
+            self.frame = self.framing.message(message)
+            self.latest = message
+        return self.frame

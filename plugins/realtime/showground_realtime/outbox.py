@@ -32,18 +32,19 @@ class Flusher:
     """
 
     def __init__(self) -> None:
-        self._due: list[Outbox] = []
+        self.due: list[Outbox] = []
+        """Those that are given something; the first of a round is given to `add`."""
         self._behind: dict[Outbox, None] = {}
         self._next_s = 0.0
 
     def add(self, outbox: Outbox) -> None:
-        if not self._due:
+        if not self.due:
             loop = asyncio.get_running_loop()
             if loop.time() >= self._next_s:
                 loop.call_soon(self._flush)
             else:
                 loop.call_at(self._next_s, self._flush)
-        self._due.append(outbox)
+        self.due.append(outbox)
 
     def watch(self, outbox: Outbox) -> None:
         if not self._behind:
@@ -52,7 +53,7 @@ class Flusher:
 
     def _flush(self) -> None:
         self._next_s = asyncio.get_running_loop().time() + TICK_S
-        due, self._due = self._due, []
+        due, self.due = self.due, []
         for outbox in due:
             outbox.flush()
 
@@ -120,10 +121,11 @@ class Outbox:
         self.send(self._encode.framing.notice("gap", {"position": str(position)}))
 
     def deliver(self, message: Message) -> None:
-        """The callback that a channel gets."""
+        """The callback that a channel gets. It runs for each subscriber and message, so the usual case makes no calls."""
         if self.is_over:
             return
-        frame = self._encode(message)
+        encode = self._encode
+        frame = encode.frame if encode.latest is message else encode(message)
         transport = self._transport
         if transport is None:
             if self._size > self._limit:
@@ -137,8 +139,12 @@ class Outbox:
         ):
             self._held = frame
             self._flusher.watch(self)
-        else:
+        elif self._frames or not self._flusher.due:
             self.send(frame)
+        else:
+            self._flusher.due.append(self)
+            self._frames.append(frame)
+            self._size = len(frame)
 
     def send(self, frame: bytes) -> None:
         if self.is_over:
