@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from showground.errors import ShowgroundError
-from showground.events import Event, parse
+from showground.events import Event, cloudevents, parse
+from showground.events.cloudevents import BATCHED
 
 GOOD: dict[str, Any] = {
     "specversion": "1.0",
@@ -44,6 +47,27 @@ def test_the_three_forms_mean_the_same() -> None:
     encoded = {k: v for k, v in GOOD.items() if k != "data"} | {"data_base64": "eyJwb3N0IjogeyJpZCI6ICJ0M18xIn19"}
     assert structured(encoded) == [expected]
     assert structured(GOOD, "application/json") == [expected]
+
+
+_AWKWARD = st.text("ab/é:%\x00\x7f\ufffe -~\n", max_size=4) | st.text(max_size=3) | st.just("x" * 1025)
+_VALUES = st.none() | st.booleans() | st.integers() | _AWKWARD
+
+
+@given(
+    st.dictionaries(st.sampled_from(("id", "source", "type", "subject", "time", "extra", "datacontenttype")), _VALUES),
+    st.booleans(),
+)
+def test_reading_an_event_in_one_step_lets_nothing_through(changes: dict[str, Any], batched: bool) -> None:
+    """What the quick way takes, the thorough one takes too, and makes the same of it."""
+    document = [GOOD, GOOD | changes] if batched else GOOD | changes
+    media_type = BATCHED if batched else STRUCTURED
+    body = json.dumps(document).encode()
+    quick = cloudevents._read_usual(media_type, body)
+    if quick is None:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cloudevents, "_read_usual", lambda media_type, body: None)
+        assert list(parse(media_type, {}, body)) == list(quick)
 
 
 def test_what_the_specification_allows_is_taken() -> None:
