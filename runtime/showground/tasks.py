@@ -33,6 +33,10 @@ class Tasks:
         task.add_done_callback(self._done)
         return task
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
@@ -45,13 +49,6 @@ class Tasks:
 
     def __len__(self) -> int:
         return len(self._tasks)
-
-    async def finish(self, within_s: float) -> None:
-        """Wait until all have ended by themselves, then `close`."""
-        tasks = [t for t in self._tasks if t is not asyncio.current_task()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=within_s)
-        await self.close()
 
     async def close(self) -> None:
         """Cancel everything and wait for it. Idempotent."""

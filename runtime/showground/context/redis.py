@@ -18,6 +18,7 @@ from showground.errors import ShowgroundError
 from showground.tasks import Tasks
 
 T = TypeVar("T")
+Asked = tuple[tuple[Value, ...], "asyncio.Future[Any]"]
 
 
 class Redis(AllCommands):
@@ -27,7 +28,8 @@ class Redis(AllCommands):
         self._call = call
         self._shared = shared
         self._tasks = Tasks()
-        self._waiting: list[tuple[tuple[Value, ...], asyncio.Future[Any]]] = []
+        self._waiting: list[Asked] | None = None
+        """Those who go with the one that called first in this turn; None while nobody has."""
 
     @functools.cached_property
     def global_(self) -> Redis:
@@ -50,20 +52,36 @@ class Redis(AllCommands):
         return Watching(self._call, names, self._shared)
 
     async def _run(self, convert: Callable[[Any], T], *words: Value) -> T:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((words, future))
-        if len(self._waiting) == 1:
-            # The task starts in the loop's next turn: whoever calls in this one goes with it.
-            self._tasks.start("context.redis", self._flush())
-        return convert(await future)
-
-    async def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        commands = [list(words) for words, _ in waiting]
+        if self._waiting is not None:
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            self._waiting.append((words, future))
+            return convert(await future)
+        # Whoever calls in this turn goes with it. Who stays alone needs no task and no future: most do.
+        self._waiting = []
         try:
-            results = await self._call("redis", "execute", commands, self._shared)
-            if not isinstance(results, list) or len(results) != len(waiting):
-                raise ShowgroundError("internal", "the host answered another number of commands", "redis")
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._send_others()
+            raise
+        others, self._waiting = self._waiting, None
+        if others:
+            first: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            self._tasks.start("context.redis", self._send([(words, first), *others]))
+            return convert(await first)
+        (result,) = await self._execute([list(words)])
+        if isinstance(result, Mapping):
+            raise ShowgroundError.from_json(result)
+        return convert(result)
+
+    def _send_others(self) -> None:
+        """The one whom they wanted to go with was cancelled."""
+        others, self._waiting = self._waiting, None
+        if others:
+            self._tasks.start("context.redis", self._send(others))
+
+    async def _send(self, waiting: list[Asked]) -> None:
+        try:
+            results = await self._execute([list(words) for words, _ in waiting])
         except Exception as error:
             for _, future in waiting:
                 if not future.done():
@@ -76,6 +94,12 @@ class Redis(AllCommands):
                 future.set_exception(ShowgroundError.from_json(result))
             else:
                 future.set_result(result)
+
+    async def _execute(self, commands: list[list[Value]]) -> list[Any]:
+        results = await self._call("redis", "execute", commands, self._shared)
+        if not isinstance(results, list) or len(results) != len(commands):
+            raise ShowgroundError("internal", "the host answered another number of commands", "redis")
+        return results
 
 
 def _copy(error: Exception) -> Exception:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from showground.crew import Job
 from showground.errors import ShowgroundError
 from showground.model import Invocation, Registration
 from showground.supervisor.broker import Session
@@ -99,7 +100,7 @@ class Running:
         """On the clock's monotonic time."""
         self.cancelled_at: float | None = None
         self.session: Session | None = None
-        self.calls: dict[int, asyncio.Task[None]] | None = None
+        self.calls: dict[int, Job] | None = None
         self.worker: Worker | None = None
         """None while it waits for one."""
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from showground.clock import Clock
+from showground.crew import Crew
 from showground.errors import ShowgroundError
 from showground.model import AppVersion, Invocation, Registration
 from showground.supervisor.broker import Broker
@@ -55,6 +56,7 @@ class Supervisor:
         self._draining: set[Pool] = set()
         self._checking: set[Worker] = set()
         self._tasks = Tasks()
+        self._crew = Crew("capability", self._tasks)
         self._watching = False
         self._busy = asyncio.Event()
         self._closed = False
@@ -177,7 +179,7 @@ class Supervisor:
             self._broker,
             self._clock,
             self._policy,
-            self._tasks,
+            self._crew,
             self._on_log,
             on_free,
             on_retire,

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from showground.clock import Clock
+from showground.crew import Crew
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId
 from showground.model import AppVersion, Registration
@@ -19,7 +20,6 @@ from showground.supervisor.calls import EXPECTED, NOT_STARTED, OnEnd, OnFree, On
 from showground.supervisor.logs import AppLog, OnLog, OutputPipe
 from showground.supervisor.policy import Policy
 from showground.supervisor.zygote import Zygote
-from showground.tasks import Tasks
 from showground.worker import frames, spawning
 from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
 
@@ -36,7 +36,7 @@ class ProcessWorker:
         broker: Broker,
         clock: Clock,
         policy: Policy,
-        tasks: Tasks,
+        crew: Crew,
         on_log: OnLog,
         on_free: OnFree,
         on_retire: OnRetire,
@@ -53,7 +53,7 @@ class ProcessWorker:
         self._broker = broker
         self._clock = clock
         self._policy = policy
-        self._tasks = tasks
+        self._crew = crew
         self._log = AppLog(app, clock, on_log)
         self._on_free = on_free
         self._on_retire = on_retire
@@ -265,9 +265,7 @@ class ProcessWorker:
         assert running.calls is not None
         if number in running.calls:
             raise ShowgroundError("protocol_error", f"two open calls with the number {number}")
-        running.calls[number] = self._tasks.start(
-            "capability", self._serve(running, running.session, number, member, name, args)
-        )
+        running.calls[number] = self._crew.start(self._serve(running, running.session, number, member, name, args))
 
     async def _serve(
         self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]

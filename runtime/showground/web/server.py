@@ -150,7 +150,7 @@ class WebServer:
             self._listener.close()
             self._listener = None
         if self.shortcut is not None:
-            await self.shortcut.tasks.finish(self._drain_s)
+            await self.shortcut.stop(self._drain_s)
         if self._runner is not None:
             runner, self._runner = self._runner, None
             with suppress(asyncio.TimeoutError):

@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 from multidict import CIMultiDict
 
+from showground.crew import Crew
 from showground.exchange import Asked, Exchange
 from showground.tasks import Tasks
 from showground.web.connections import Doorway, Patience, PatientConnection
@@ -62,7 +64,7 @@ class Shortcut:
     ) -> None:
         """*headers* are those that every answer of the host carries."""
         self._failure = failure
-        self.is_draining = is_draining
+        self._is_draining = is_draining
         self._now_s = now_s
         self._more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
         self._known: OrderedDict[bytes, tuple[Exchange, Asked]] = OrderedDict()
@@ -70,9 +72,22 @@ class Shortcut:
         self._second = -1
         self._dated = b""
         self._statuses: dict[int, bytes] = {}
-        self.tasks = Tasks()
+        self._tasks = Tasks()
+        self._crew = Crew("answer", self._tasks)
         self.taken = 0
         """Requests that went this way."""
+
+    @property
+    def is_open(self) -> bool:
+        return not (self._tasks.closed or self._is_draining())
+
+    def start(self, answering: Coroutine[Any, Any, None]) -> None:
+        self._crew.start(answering)
+
+    async def stop(self, within_s: float) -> None:
+        """Let what runs be answered, at most so long."""
+        await self._crew.finish(within_s)
+        await self._tasks.close()
 
     def find(self, head: Head) -> tuple[Exchange, Asked] | None:
         return self._known.get(head.key)
@@ -160,12 +175,12 @@ class ShortcutConnection(PatientConnection):
         """Something came that is not one whole request: from then on only aiohttp knows where the next one begins."""
         self._head: Head | None = None
         """Of the request that came last."""
-        self._answering: asyncio.Task[None] | None = None
+        self._is_answering = False
         self._held: list[bytes] = []
         self._is_paused = False
 
     def data_received(self, data: bytes) -> None:
-        if self._answering is not None:
+        if self._is_answering:
             self._hold(data)
             return
         if not self._is_strange:
@@ -174,7 +189,8 @@ class ShortcutConnection(PatientConnection):
                 self._is_strange = True
             elif self._may_shorten() and (known := self._shortcut.find(head)) is not None:
                 self._due = None
-                self._answering = self._shortcut.tasks.start("answer", self._answer(*known, head.body))
+                self._is_answering = True
+                self._shortcut.start(self._answer(*known, head.body))
                 return
             else:
                 self._open += 1
@@ -182,7 +198,7 @@ class ShortcutConnection(PatientConnection):
         super().data_received(data)
 
     def _may_shorten(self) -> bool:
-        return not (self._open or self._is_paused or self._shortcut.is_draining())
+        return not (self._open or self._is_paused) and self._shortcut.is_open
 
     async def _answer(self, route: Exchange, asked: Asked, body: bytes) -> None:
         try:
@@ -190,7 +206,7 @@ class ShortcutConnection(PatientConnection):
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.write(response)
         finally:
-            self._answering = None
+            self._is_answering = False
             if self._transport is not None and not self._transport.is_closing():
                 self._wait(self._patience.idle_s)
                 self._give_held()

@@ -46,7 +46,7 @@ class Server:
 
     async def serve(self) -> int:
         """Serve until the end; returns the exit code."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._end: asyncio.Future[int] = loop.create_future()
         loop.set_exception_handler(on_loop_error)
         self._channel = frames.Channel(self._sock, self._limits.frame_bytes, self._receive, self._closed)
@@ -187,7 +187,7 @@ class Server:
 
     async def call(self, invocation: str, member: str, method: str, args: tuple[object, ...]) -> Any:
         self._last_call = number = self._last_call + 1
-        waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Any] = self._loop.create_future()
         data = frames.encode([CALL, number, "capability", [invocation, member, method, args]], self._limits.frame_bytes)
         self._calls[number] = waiting
         self._channel.send(data, at_once=len(self._running) < 2 and len(self._calls) < 2)

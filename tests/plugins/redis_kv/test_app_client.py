@@ -64,6 +64,15 @@ async def test_calls_of_one_loop_turn_travel_as_one(app: AppRedis, wire: Wire) -
     assert wire.calls == ["execute", "execute"]
 
 
+async def test_who_is_cancelled_takes_nobody_along(app: AppRedis, wire: Wire) -> None:
+    first, *others = (asyncio.ensure_future(app.incrby("n", 1)) for _ in range(4))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert sorted(await asyncio.gather(*others)) == [1, 2, 3]
+    assert first.cancelled()
+    assert await app.get("n") == "3"
+
+
 async def test_replies_have_the_shapes_that_redis_py_gives(app: AppRedis) -> None:
     assert await app.set("k", "v", nx=True) is True
     assert await app.set("k", "w", nx=True) is None
