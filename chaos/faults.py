@@ -41,7 +41,7 @@ class Faults:
     def _harm_of(self, store: Store, communities: list[str]) -> Harm:
         match store:
             case OneServer():
-                return ServerFaults(store.server, self._watch, self._promises)
+                return ServerFaults(store, self._watch, self._promises)
             case SentinelStore():
                 return Failovers(SentinelFailovers(store.led))
             case ClusterStore():

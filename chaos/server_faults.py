@@ -9,8 +9,9 @@ import signal
 
 from chaos.load import Promises
 from chaos.plan import Fault
+from chaos.store import OneServer
 from chaos.watch import Watch
-from showground.redis.server import ServerProcess
+from showground.testing.cluster import until
 
 FULL_S = 10.0
 """Within which a server that cannot write must refuse; it notices at its next write, of which there are many a second."""
@@ -23,8 +24,9 @@ RED_S = 7.0
 class ServerFaults:
     """One at a time, because each needs a server that runs."""
 
-    def __init__(self, server: ServerProcess, watch: Watch, promises: Promises) -> None:
-        self._server = server
+    def __init__(self, store: OneServer, watch: Watch, promises: Promises) -> None:
+        self._store = store
+        self._server = store.server
         self._watch = watch
         self._promises = promises
         self._lock = asyncio.Lock()
@@ -80,6 +82,7 @@ class ServerFaults:
     async def _disk_full(self, seconds: float) -> None:
         """Its append-only file may not grow, which it cannot tell from a full disk: it refuses every write until it may.
 
+        What it acknowledged in the moment before that is in its memory only, until it can write: it is not killed before.
         SIGXFSZ does not end it: it is started by a Python, which ignores that signal, and an exec keeps that.
         """
         size = max(file.stat().st_size for file in self._server.folder.glob("appendonlydir/*.incr.aof"))
@@ -93,6 +96,7 @@ class ServerFaults:
                     await self._watch.all_red("the disk is full")
         finally:
             resource.prlimit(self._pid, resource.RLIMIT_FSIZE, (room, unlimited))
+        await asyncio.to_thread(until, self._has_written, "what Redis kept in memory is in its file")
         await self._watch.all_green("the disk had room again")
 
     async def _is_full(self) -> bool:
@@ -106,6 +110,10 @@ class ServerFaults:
             await asyncio.sleep(0.1)
         self._promises.breach(f"Redis took writes for {FULL_S:g} s while its disk was full")
         return False
+
+    def _has_written(self) -> bool:
+        with self._store.open() as client:
+            return bool(client.info("persistence")["aof_last_write_status"] == "ok")
 
     @property
     def _pid(self) -> int:
