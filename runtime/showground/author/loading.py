@@ -6,11 +6,10 @@ Happens in a worker, never in the host. Several bundles may be loaded in one pro
 from __future__ import annotations
 
 import functools
-import importlib
 import tempfile
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -27,6 +26,9 @@ from showground.context.context import Context
 from showground.context.event import Event, view
 from showground.errors import Problem, ShowgroundError
 from showground.model import AppVersion, Invocation, Registration
+
+if TYPE_CHECKING:
+    from showground.author.views import Views
 
 
 class LoadedBundle:
@@ -118,9 +120,11 @@ class LoadedBundle:
         event["values"] = view(values)
 
     @functools.cached_property
-    def views(self) -> Any:
-        """Keeps the views of the app's posts; imported at the first, because most workers never draw."""
-        return importlib.import_module("showground.ui.session").Views(self)
+    def views(self) -> Views:
+        """Keeps the views of the app's posts."""
+        from showground.author.views import Views  # most workers never draw
+
+        return Views(self)
 
     @functools.cached_property
     def asset_names(self) -> AssetNames:

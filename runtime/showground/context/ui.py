@@ -25,7 +25,7 @@ class HasForm(Protocol):
 
 
 class Ui:
-    """For menu items and forms. Posts get the same with forms of their own, see `showground.ui.context`."""
+    """For menu items and forms. Posts get the same with forms of their own, see `showground.context.post`."""
 
     def __init__(self, forms: Mapping[str, HasForm]) -> None:
         self._forms = forms

@@ -15,13 +15,13 @@ from typing import Any, Self
 import msgspec
 
 from showground.author.records import CustomPostType
+from showground.author.views import Bundle, Views
 from showground.context.assets import AssetNames
 from showground.context.call import Call
 from showground.errors import ShowgroundError
 from showground.keys import installation_id
 from showground.model import Invocation
 from showground.ui.diff import Tree, apply
-from showground.ui.session import Bundle, Views
 
 
 class _OnePost:

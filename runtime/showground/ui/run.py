@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from showground.context.assets import Assets
 from showground.errors import ShowgroundError
 from showground.ui.effects import Effects
 from showground.ui.faults import fault
@@ -48,6 +47,14 @@ class Alone(BaseException):
 
     Nothing has happened yet. Not an `Exception`, so that the app's own `except Exception` does not catch it.
     """
+
+
+class Assets(Protocol):
+    """`context.assets`, as far as blocks need it."""
+
+    def get_url(self, path: str, /) -> str:
+        """The address of a file of the bundle; empty when there is none of that name."""
+        ...
 
 
 class Hook(Protocol):

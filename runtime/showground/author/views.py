@@ -14,10 +14,10 @@ import msgspec
 from showground.context.assets import Assets
 from showground.context.call import Call
 from showground.context.context import Context
+from showground.context.post import ViewContext
 from showground.errors import ShowgroundError
 from showground.model import Invocation
 from showground.ui.advance import Advance, Advanced, PostType, load_beside
-from showground.ui.context import ViewContext
 from showground.ui.diff import diff
 from showground.ui.effects import Effects
 from showground.ui.events import Reply, Request, Result, ViewRecord, read_request, write_reply
