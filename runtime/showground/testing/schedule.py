@@ -72,10 +72,10 @@ class Work:
 
     async def _job_failures(self, installation: InstallationId) -> list[Outcome]:
         """A job whose own code raised has ended as failed, without a dead letter; its history tells."""
-        groups = await self._deliveries.redis.call(
-            "SMEMBERS", self._deliveries.shards.of(installation).key("hi", installation)
-        )
-        histories = [await self._deliveries.history(installation, group.decode()) for group in groups]
+        redis = self._deliveries.redis
+        weeks = redis.scan(self._deliveries.shards.of(installation).key("hi", f"{installation}|*"))
+        groups = {group.decode() async for week in weeks for group in await redis.call("HKEYS", week)}
+        histories = [await self._deliveries.history(installation, group) for group in groups]
         return [outcome for history in histories for outcome in history if outcome.status == "failed"]
 
     async def _is_idle(self) -> bool:
