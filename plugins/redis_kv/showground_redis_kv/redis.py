@@ -39,6 +39,8 @@ class RedisKeyValue:
 
     async def execute(self, scope: str, commands: Sequence[Sequence[Argument]]) -> list[KeyValueReply | Exception]:
         own = self._scope(scope)
+        if len(commands) == 1:
+            return [await self._execute_one(own, commands[0])]
         try:
             every = [own.prepare(words) for words in commands]
         except ShowgroundError:
@@ -46,6 +48,18 @@ class RedisKeyValue:
         check_size([prepared.words for prepared in every])
         replies = await self._send(own, every)
         return [self._result(own, prepared, reply) for prepared, reply in zip(every, replies, strict=True)]
+
+    async def _execute_one(self, own: Scope, words: Sequence[Argument]) -> KeyValueReply | Exception:
+        try:
+            prepared = own.prepare(words)
+        except ShowgroundError as error:
+            return error
+        check_size((prepared.words,))
+        if prepared.command.writes:
+            (reply,) = await self._send(own, (prepared,))
+        else:
+            (reply,) = await self._redis.pipeline((prepared.words,))
+        return self._result(own, prepared, reply)
 
     async def _execute_some(
         self, own: Scope, commands: Sequence[Sequence[Argument]]
