@@ -1,4 +1,4 @@
-"""A1, A3 to A7: an invocation over HTTP whose caller waits for the reply, in an isolated worker, beside others."""
+"""A1 to A7: an invocation over HTTP whose caller waits for the reply, in an isolated worker, beside others."""
 
 from __future__ import annotations
 
@@ -56,9 +56,13 @@ def peers() -> dict[str, Callable[[int], Sequence[str]]]:
 def targets(scale: Scale) -> Iterator[list[Target]]:
     with ExitStack() as stack:
         found: list[Target] = []
-        for level in ("process", "confined"):
-            host = stack.enter_context(ours.host(scale.folder, level, name=level))
-            for name, event in ((level, "PostCreate"), (f"{level} + 2 calls", "PostUpdate")):
+        for kind, level, shortcut in (
+            ("process", "process", True),
+            ("confined", "confined", True),
+            ("aiohttp", "process", False),
+        ):
+            host = stack.enter_context(ours.host(scale.folder, level, {"host": {"shortcut": shortcut}}, kind))
+            for name, event in ((kind, "PostCreate"), (f"{kind} + 2 calls", "PostUpdate")):
                 found.append(Target(name, host.url + host.path(event), host.headers, host.process.pid))
         for name, command in peers().items():
             port, log = processes.free_port(), scale.folder / f"{name}.log"
@@ -93,7 +97,7 @@ def open_all(scale: Scale) -> Iterator[Callable[[], Figures]]:
             for target in every:
                 wait_for_quiet()
                 load(target, MANY, scale.seconds)
-            for target in (t for t in every if t.name in ("process", "bare")):
+            for target in (t for t in every if t.name in ("process", "aiohttp", "bare")):
                 wait_for_quiet()
                 load(target, ONE, 1)
             return figures
@@ -102,17 +106,20 @@ def open_all(scale: Scale) -> Iterator[Callable[[], Figures]]:
 
 
 GOALS = (
-    Goal("A1", "isolated (process) / bare aiohttp, c=64", over("process req/s", "bare req/s"), 0.6, 0.8),
-    Goal("A1", "isolated (confined) / bare aiohttp, c=64", over("confined req/s", "bare req/s"), 0.6, 0.8),
-    Goal("A1", "bare's CPU / ours, whole tree", over("bare CPU us", "process CPU us"), 0.6, 0.8),
+    Goal("A1", "isolated, through aiohttp / bare aiohttp, c=64", over("aiohttp req/s", "bare req/s"), 0.6, 0.8),
+    Goal("A1", "bare's CPU / ours, whole tree", over("bare CPU us", "aiohttp CPU us"), 0.6, 0.8),
+    Goal("A2", "isolated, as shipped / bare aiohttp, c=64", over("process req/s", "bare req/s"), 1.0, 1.8),
+    Goal("A2", "the same, confined", over("confined req/s", "bare req/s"), 1.0, 1.8),
     Goal("A3", "/ functions-framework as shipped", over("process req/s", "functions-framework req/s"), 6, 18),
     Goal("A4", "/ functions-framework --asgi", over("process req/s", "functions-framework --asgi req/s"), 2, 6),
     Goal("", "/ the same beside uvloop and httptools", over("process req/s", f"{FAST_ASGI} req/s"), 0, 0),
     Goal("A5", "/ workerd", over("process req/s", "workerd req/s"), 1, 3),
     Goal("", "/ FastAPI on uvicorn", over("process req/s", "fastapi req/s"), 0, 0),
     Goal("A6", "p50 at c=1 / bare aiohttp", over("process c=1 p50 ms", "bare c=1 p50 ms"), 2.5, 1.25, low=True),
+    Goal("A6", "the same, through aiohttp", over("aiohttp c=1 p50 ms", "bare c=1 p50 ms"), 2.5, 1.25, low=True),
     Goal("A7", "with 2 capability calls / without", over("process + 2 calls req/s", "process req/s"), 0.5, 0.7),
     Goal("A7", "the same, confined", over("confined + 2 calls req/s", "confined req/s"), 0.5, 0.7),
+    Goal("A7", "the same, through aiohttp", over("aiohttp + 2 calls req/s", "aiohttp req/s"), 0.5, 0.7),
 )
 
 BENCHMARKS = (Benchmark("invoke", "an invocation over HTTP, in an isolated worker", GOALS, open_all),)
