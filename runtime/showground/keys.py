@@ -6,6 +6,7 @@ MULTI, WATCH and scripts work on it. Keys of the host itself carry the tag of th
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class CapabilityKey(Generic[T]):
     name: str
 
 
+@functools.lru_cache(maxsize=4096)
 def installation_id(app: str, community: str) -> InstallationId:
     """The id of *app* in *community*; raises `invalid` when either is no name."""
     if not APP_NAME.fullmatch(app):

@@ -288,7 +288,7 @@ class Plugins:
         name, function, wanted = self._contexts[plugin]
         given = {"invocation": invocation, "app": app, "extend": extend, "providers": self.provider}
         try:
-            function(*[given[argument] for argument in wanted])
+            function(*map(given.__getitem__, wanted))
         except ShowgroundError:
             raise
         except Exception as error:
