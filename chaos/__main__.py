@@ -16,12 +16,13 @@ from chaos.overload import run_overload
 from chaos.plan import Deployment
 from chaos.run import run_with_faults
 from chaos.storm import run_storm
+from chaos.upgrade import run_upgrade
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--scenario",
-    type=click.Choice(["faults", "overload", "storm"]),
+    type=click.Choice(["faults", "overload", "storm", "upgrade"]),
     default="faults",
     show_default=True,
     help="What happens.",
@@ -39,6 +40,9 @@ from chaos.storm import run_storm
 @click.option("--hosts", default=2, show_default=True, type=click.IntRange(1, 8))
 @click.option("--jobs", default=500, show_default=True, type=click.IntRange(0, 2000))
 @click.option("--viewers", default=2000, show_default=True, type=click.IntRange(1, 20_000), help="Of the storm.")
+@click.option(
+    "--from", "ref", metavar="REF", help="Commit whose hosts are upgraded; else this one's are replaced by their like."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--keep", is_flag=True, help="Keep the hosts' logs and data, and say where.")
 def main(
@@ -49,6 +53,7 @@ def main(
     hosts: int,
     jobs: int,
     viewers: int,
+    ref: str | None,
     as_json: bool,
     keep: bool,
 ) -> None:
@@ -60,6 +65,8 @@ def main(
             run = run_overload(folder, seed=seed, seconds=seconds)
         case "storm":
             run = run_storm(folder, seed=seed, viewers=viewers)
+        case "upgrade":
+            run = run_upgrade(folder, seed=seed, seconds=seconds, hosts=hosts, jobs=jobs, ref=ref)
         case _:
             run = run_with_faults(folder, seed=seed, seconds=seconds, hosts=hosts, jobs=jobs, deployment=deployment)
     report = asyncio.run(run)

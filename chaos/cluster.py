@@ -99,6 +99,8 @@ class HostProcess:
         self.fathered: set[Process] = set()
         """Everything that ever ran below it: none of it may outlive it."""
         self.exit_codes: list[int] = []
+        self.source: Path | None = None
+        """A checkout of another version, whose code it runs from its next start on; None: this one's."""
         self._process: subprocess.Popen[bytes] | None = None
         self.set_clock(0.0)
 
@@ -120,14 +122,20 @@ class HostProcess:
         return self.pid is not None and not self.is_frozen
 
     def start(self) -> None:
+        settings = str(self.folder / "showground.toml")
+        if self.source is None:
+            command = ["-m", "chaos.host", settings, str(self.folder / "clock")]
+            path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+        else:
+            command = ["-m", "showground", "serve", "--settings", settings]
+            path = os.pathsep.join(map(str, (self.source / "runtime", *self.source.glob("plugins/*"))))
         with (self.folder / "host.log").open("ab") as log:
-            files = [str(self.folder / "showground.toml"), str(self.folder / "clock")]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chaos.host", *files],
+                [sys.executable, *command],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
+                env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": path},
             )
 
     def look(self) -> list[Process]:
@@ -210,14 +218,22 @@ class Cluster:
     """Use as an async context manager: entered, every host is ready; left, every process of it is gone."""
 
     def __init__(
-        self, folder: Path, hosts: int, rng: random.Random, deployment: Deployment = "single", **settings: object
+        self,
+        folder: Path,
+        hosts: int,
+        rng: random.Random,
+        deployment: Deployment = "single",
+        source: Path | None = None,
+        **settings: object,
     ) -> None:
+        """*source*: the checkout whose code all hosts begin with."""
         self._folder = folder
         self._count = hosts
         self._rng = rng
         self._settings = {**DEFAULTS, **settings}
         self._exits = AsyncExitStack()
         self._deployment = deployment
+        self._source = source
         self.store: Store
         self.hosts: list[HostProcess] = []
         self.client: aiohttp.ClientSession
@@ -231,6 +247,7 @@ class Cluster:
                 if self.store.socket is not None:
                     line = await exits.enter_async_context(Proxy(self.store.socket))
                 host = self._make(number, line, key)
+                host.source = self._source
                 self.hosts.append(host)
                 exits.callback(host.kill)
                 host.start()

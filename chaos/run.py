@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from chaos.faults import Faults
 from chaos.jobs import Jobs, invoke
 from chaos.judge import Judge, Rule
 from chaos.load import Crowd, Events, Listener, Member, Promises, Publisher
-from chaos.plan import KINDS, Deployment, Fault, plan
+from chaos.plan import KINDS, Deployment, plan
 from chaos.report import Report
 
 COMMUNITIES = ["alpha", "beta", "gamma"]
@@ -39,22 +40,25 @@ async def run_with_faults(
         )
         judge = Judge(cluster, promises)
         exits.callback(judge.close)
-        faults = plan(seed, seconds, hosts, KINDS[deployment])
-        await _run(cluster, judge, promises, rng, faults, seconds, jobs, report, exits)
+        faults = Faults(cluster, promises, COMMUNITIES, random.Random(rng.random()))
+        harm = plan(seed, seconds, hosts, KINDS[deployment])
+        report.rules = await under_load(cluster, judge, promises, rng, lambda: faults.run(harm), seconds, jobs, exits)
+        report.faults, report.skipped = {**faults.done}, {**faults.skipped}
+        report.seen = {**faults.seen}
     return report
 
 
-async def _run(
+async def under_load(
     cluster: Cluster,
     judge: Judge,
     promises: Promises,
     rng: random.Random,
-    harm: list[Fault],
+    happen: Callable[[], Awaitable[None]],
     seconds: float,
     jobs: int,
-    report: Report,
     exits: AsyncExitStack,
-) -> None:
+) -> list[Rule]:
+    """Let *happen* be under load of every kind, which goes on for *seconds* at least; then wait for quiet, and judge."""
     await cluster.upload("1.0.0")
     await asyncio.gather(*(cluster.install(community, "1.0.0") for community in (*COMMUNITIES, GLUTTON, GUEST)))
     planned = Jobs(cluster)
@@ -83,17 +87,14 @@ async def _run(
             hearers.start(listener, listener.run)
     open_files = {host.number: host.open_files() for host in cluster.hosts}
 
-    faults = Faults(cluster, promises, COMMUNITIES, random.Random(rng.random()))
     started = asyncio.get_running_loop().time()
-    await faults.run(harm)
+    await happen()
     await asyncio.sleep(max(0.0, started + seconds - asyncio.get_running_loop().time()))
 
     for late in await senders.stop():
         promises.breach(late)
     await planned.stop(COMMUNITIES)
     quiet = await _quiet(judge, members, listeners)
-    report.faults, report.skipped = {**faults.done}, {**faults.skipped}
-    report.seen = {**faults.seen}
     rules = [
         quiet,
         await judge.events(),
@@ -114,7 +115,7 @@ async def _run(
         code = await host.stop()
         if code != 0:
             promises.breach(f"host {host.number} ended with {code} at the end: {host.last_words()}")
-    report.rules = [*rules, await judge.leaks(after), judge.conduct()]
+    return [*rules, await judge.leaks(after), judge.conduct()]
 
 
 async def _close_all(members: list[Member]) -> None:
