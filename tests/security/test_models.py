@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 
 from showground.capabilities import Job, Scheduler
 from showground.errors import ShowgroundError
-from showground.hookspecs import Services
 from showground.keys import InstallationId, KeySpace
-from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
 from showground.testing.deliveries import MemoryDeliveries
 from showground.testing.fuzz import examples, fuzz
 from showground.testing.host import running_host
+from showground.testing.services import services
 from showground.testing.viewer import Viewer
 from showground_scheduler.memory_store import MemoryStore
 from showground_scheduler.scheduler import running
@@ -119,16 +118,10 @@ class Town:
 async def town() -> AsyncIterator[Town]:
     clock = ManualClock(NOON_MS + 100)
     deliveries = MemoryDeliveries(clock)
-    services = Services(
-        redis=cast("Redis", None),
-        keys=KeySpace(),
-        clock=clock,
-        options={"poll_s": 0.0625, "recurring_jobs": 1000, "creations_per_minute": 1000},
-        deliveries=deliveries,
-        observe=lambda event: None,
-        host_id="host",
+    lent = services(
+        {"poll_s": 0.0625, "recurring_jobs": 1000, "creations_per_minute": 1000}, clock=clock, deliveries=deliveries
     )
-    async with running(MemoryStore(clock.now_ms), services) as scheduler:
+    async with running(MemoryStore(clock.now_ms), lent) as scheduler:
         yield Town(clock, deliveries, scheduler)
 
 

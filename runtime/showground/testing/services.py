@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from showground.capabilities import Deliveries
 from showground.clock import Clock, SystemClock
-from showground.hookspecs import Services
+from showground.hookspecs import Emit, Services, send_nowhere
 from showground.keys import KeySpace
 from showground.redis.api import Redis
 
@@ -23,10 +24,14 @@ class Absent:
 
 def services(
     options: Mapping[str, Any] | None = None,
-    *,
-    clock: Clock | None = None,
     redis: Redis | None = None,
+    *,
     keys: KeySpace | None = None,
+    clock: Clock | None = None,
+    deliveries: Deliveries | None = None,
+    emit: Emit | None = None,
+    host_id: str = "test",
+    host_time: bool = False,
 ) -> Services:
     """Services with *options* as the provider's section of the settings; nothing else works but what is given."""
     no_redis: Any = Absent("redis")
@@ -36,8 +41,10 @@ def services(
         keys=keys or KeySpace(),
         clock=clock or SystemClock(),
         options=options or {},
-        deliveries=no_deliveries,
+        deliveries=deliveries or no_deliveries,
         observe=lambda event: None,
-        host_id="test",
+        host_id=host_id,
+        emit=emit or send_nowhere,
         secret=b"the secret of tests, 32 bytes...",
+        host_time=host_time,
     )

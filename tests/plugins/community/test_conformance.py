@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
 
 from showground.capabilities import Community
-from showground.hookspecs import Method, Services
+from showground.hookspecs import Method
 from showground.keys import InstallationId, KeySpace
 from showground.model import AppVersion, Invocation
 from showground.redis.api import Redis
@@ -22,13 +21,12 @@ from showground.testing.clock import ManualClock
 from showground.testing.conformance.community import CommunityConformance, ForumUnderTest
 from showground.testing.conformance.reddit import RedditConformance
 from showground.testing.redis import running_server
+from showground.testing.services import services
 from showground_community import build
 from showground_community.api import RedditApi
 from showground_community.forum import Forum
 from showground_community.sessions import LASTS_S, Sessions
 from showground_community.store import Store
-
-SECRET = b"the secret of tests, 32 bytes..."
 
 
 async def nobody_listens(*_: object, **__: object) -> None:
@@ -40,27 +38,14 @@ class BuiltIn:
 
     def __init__(self, server: ServerProcess, redis: Redis) -> None:
         self._server = server
-        self._redis = redis
         self._keys = KeySpace()
         self._clock = ManualClock()
-        self._sessions = Sessions(SECRET, self._clock)
-        self._forum = Forum(Store(redis, self._keys), self._sessions, self._clock, nobody_listens)
+        self._lent = services({}, redis, keys=self._keys, clock=self._clock, emit=nobody_listens)
+        self._sessions = Sessions(self._lent.secret, self._clock)
+        self._forum = Forum(Store(redis, self._keys), self._sessions, self._clock, self._lent.emit)
 
     def open(self) -> AbstractAsyncContextManager[Community]:
-        no_deliveries: Any = None
-        return build(
-            Services(
-                redis=self._redis,
-                keys=self._keys,
-                clock=self._clock,
-                options={},
-                deliveries=no_deliveries,
-                observe=lambda event: None,
-                host_id="test",
-                emit=nobody_listens,
-                secret=SECRET,
-            )
-        )
+        return build(self._lent)
 
     async def submit_live_post(self, installation: InstallationId, post_type: str, data: bytes) -> str:
         community = installation.partition(":")[2]

@@ -9,32 +9,21 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from showground.capabilities import Position
-from showground.clock import SystemClock
 from showground.errors import ShowgroundError
-from showground.hookspecs import Services
 from showground.keys import KeySpace, installation_id
 from showground.redis.deployment import open_redis as connect
+from showground.testing.services import services
 from showground_realtime.channels import open_redis
 
 GAME = installation_id("game", "playground")
 
 
 async def main(url: str, prefix: str, number: str) -> None:
-    nothing: Any = None
     async with connect(url, Path()) as redis:
-        services = Services(
-            redis=redis,
-            keys=KeySpace(prefix=prefix),
-            clock=SystemClock(),
-            options={},
-            deliveries=nothing,
-            observe=lambda event: None,
-            host_id=number,
-        )
-        async with open_redis(services) as realtime:
+        lent = services(redis=redis, keys=KeySpace(prefix=prefix), host_id=number)
+        async with open_redis(lent) as realtime:
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
             texts = [f'"{number}/{n}"' for n in range(100)]

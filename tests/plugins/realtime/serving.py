@@ -12,10 +12,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 import showground_realtime
 from showground.capabilities import REALTIME, Realtime
-from showground.clock import Clock, SystemClock
-from showground.hookspecs import Services
-from showground.keys import CapabilityKey, KeySpace, installation_id
+from showground.keys import CapabilityKey, installation_id
 from showground.plugins import Plugins
+from showground.testing.services import services
 from showground.testing.web import errors
 from showground_realtime.channels import open_memory
 from showground_realtime.endpoints import Endpoints
@@ -27,22 +26,6 @@ Client = TestClient[web.Request, web.Application]
 SHOP = installation_id("server-push", "playground")
 EVENTS = "/api/v1/communities/playground/apps/server-push/channels/events"
 GOOD_ORIGIN = "https://forum.example"
-
-
-def services(
-    options: dict[str, Any], redis: Any = None, clock: Clock | None = None, keys: KeySpace | None = None
-) -> Services:
-    """What a host lends. The memory provider uses neither Redis nor deliveries."""
-    nothing: Any = None
-    return Services(
-        redis=redis,
-        keys=keys or KeySpace(),
-        clock=clock or SystemClock(),
-        options=options,
-        deliveries=nothing,
-        observe=lambda event: None,
-        host_id="test",
-    )
 
 
 class SmallRouter:

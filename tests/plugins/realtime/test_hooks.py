@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.plugins.realtime.serving import SHOP, plugins, services
+from tests.plugins.realtime.serving import SHOP, plugins
 
 from showground.capabilities import REALTIME
 from showground.context.realtime import MESSAGE_BYTES, Realtime
@@ -17,6 +17,7 @@ from showground.errors import ShowgroundError
 from showground.hookspecs import Method
 from showground.model import AppVersion, HostEvent, Installation, Invocation
 from showground.plugins import Plugins
+from showground.testing.services import services
 from showground_realtime.channels import open_memory
 from showground_realtime.settings import read_settings
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-from tests.plugins.realtime.serving import services
 
 from showground.capabilities import Realtime
 from showground.testing.clock import ManualClock
 from showground.testing.conformance.realtime import RealtimeConformance, RealtimeStore
+from showground.testing.services import services
 from showground_realtime.channels import open_memory
 
 

@@ -13,7 +13,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.plugins.realtime.serving import services
 
 from showground.capabilities import Position, Realtime
 from showground.errors import ShowgroundError
@@ -23,6 +22,7 @@ from showground.redis.deployment import open_redis as connect
 from showground.redis.server import ServerProcess
 from showground.testing.conformance.realtime import GAME, RealtimeConformance, RealtimeStore, Received
 from showground.testing.redis import running_server
+from showground.testing.services import services
 from showground.testing.waiting import eventually
 from showground_realtime.channels import open_redis
 from showground_realtime.log import ChannelId

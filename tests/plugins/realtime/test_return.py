@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.plugins.realtime.serving import Host, frames, serve, services
+from tests.plugins.realtime.serving import Host, frames, serve
 
 from showground.keys import KeySpace
 from showground.redis.api import Redis
+from showground.testing.services import services
 from showground_realtime.channels import open_redis
 
 

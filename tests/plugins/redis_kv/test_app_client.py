@@ -17,7 +17,7 @@ from showground.keys import InstallationId, KeySpace
 from showground.model import Invocation
 from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
-from showground.testing.conformance.key_value import services
+from showground.testing.services import services
 from showground.testing.waiting import eventually
 from showground_redis_kv.member import Member
 from showground_redis_kv.redis import open_redis
@@ -43,7 +43,7 @@ class Wire:
 
 @pytest.fixture
 async def provider(redis: Redis, keys: KeySpace, clock: ManualClock) -> AsyncIterator[KeyValue]:
-    async with open_redis(services(redis, keys, clock, {})) as opened:
+    async with open_redis(services({}, redis, keys=keys, clock=clock)) as opened:
         yield opened
 
 

@@ -21,9 +21,9 @@ from showground.redis.api import CommandRefused
 from showground.redis.deployment import open_redis
 from showground.redis.server import ServerProcess
 from showground.testing.clock import ManualClock
-from showground.testing.conformance.key_value import services
 from showground.testing.leaks import remove
 from showground.testing.redis import plain_client
+from showground.testing.services import services
 from showground_redis_kv.memory.provider import open_memory
 from showground_redis_kv.redis import open_redis as open_provider
 from showground_redis_kv.scope import refused, text
@@ -99,7 +99,7 @@ def machine(server: ServerProcess) -> type[RuleBasedStateMachine]:
         async def open(self) -> None:
             # Answers are compared here, not how soon they come: a busy machine must not end a session.
             self.redis = await self.stack.enter_async_context(open_redis(server.url, Path(), deadline_s=60.0))
-            given = services(self.redis, KeySpace(self.prefix), ManualClock(), {})
+            given = services({}, self.redis, keys=KeySpace(self.prefix), clock=ManualClock())
             self.scoped = await self.stack.enter_async_context(open_provider(given))
             self.memory = await self.stack.enter_async_context(open_memory(given))
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from showground.errors import ShowgroundError
-from showground.keys import KeySpace
 from showground.redis.deployment import open_redis
 from showground.testing.clock import ManualClock
-from showground.testing.conformance.key_value import SCOPE, run, services
+from showground.testing.conformance.key_value import SCOPE, run
 from showground.testing.redis import running_server
+from showground.testing.services import services
 from showground_redis_kv.redis import open_redis as open_provider
 
 
@@ -22,7 +22,7 @@ async def test_a_server_that_takes_no_writes_for_now_is_unavailable_and_works_ag
     with running_server(tmp_path) as server:
         async with (
             open_redis(server.url, tmp_path) as redis,
-            open_provider(services(redis, KeySpace(), ManualClock(), {})) as provider,
+            open_provider(services({}, redis, clock=ManualClock())) as provider,
         ):
             await run(provider, "SET", "seats", "3")
             await redis.call("CONFIG", "SET", setting, bad)

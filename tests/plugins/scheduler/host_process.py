@@ -9,9 +9,9 @@ import uvloop
 
 from showground.clock import SystemClock
 from showground.deliveries.queue import RedisDeliveries
-from showground.hookspecs import Services
 from showground.keys import KeySpace
 from showground.redis.deployment import open_redis
+from showground.testing.services import services
 from showground_scheduler.scheduler import redis_scheduler
 
 
@@ -20,16 +20,15 @@ async def main(url: str, prefix: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     keys, clock = KeySpace(prefix), SystemClock()
     async with open_redis(url, Path(), deadline_s=2.0) as redis:
-        services = Services(
+        lent = services(
+            {"claim_s": 0.5},
             redis=redis,
             keys=keys,
             clock=clock,
-            options={"claim_s": 0.5},
             deliveries=RedisDeliveries(redis, keys, clock),
-            observe=lambda event: None,
             host_id=prefix,
         )
-        async with redis_scheduler(services):
+        async with redis_scheduler(lent):
             print("ready", flush=True)
             await ended.wait()
 

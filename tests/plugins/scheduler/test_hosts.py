@@ -22,12 +22,12 @@ from showground.capabilities import Job
 from showground.clock import Clock, SystemClock
 from showground.deliveries.queue import RedisDeliveries
 from showground.deliveries.runner import Runner
-from showground.hookspecs import Services
 from showground.keys import KeySpace, installation_id
 from showground.model import Delivery
 from showground.redis.deployment import open_redis
 from showground.redis.server import ServerProcess
 from showground.testing.redis import running_server
+from showground.testing.services import services
 from showground.testing.waiting import eventually
 from showground_scheduler.redis_store import RedisStore
 from showground_scheduler.scheduler import JobScheduler
@@ -129,17 +129,9 @@ async def every_slot_runs_once(folder: Path, count: int, seconds: float) -> None
         async with open_redis(server.url, folder) as redis:
             clock, ran = SystemClock(), Counter[str]()
             queue = RedisDeliveries(redis, KEYS, clock)
-            services = Services(
-                redis=redis,
-                keys=KEYS,
-                clock=clock,
-                options={},
-                deliveries=queue,
-                observe=lambda event: None,
-                host_id="parent",
-            )
+            lent = services(redis=redis, keys=KEYS, clock=clock, deliveries=queue, host_id="parent")
             # Never entered, so it has no loop: only the host processes turn time into deliveries.
-            scheduler = JobScheduler(RedisStore(redis, KEYS), services)
+            scheduler = JobScheduler(RedisStore(redis, KEYS), lent)
             for installation in COMMUNITIES:
                 for _ in range(JOBS_EACH):
                     await scheduler.run_job(

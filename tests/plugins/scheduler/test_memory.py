@@ -2,17 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 
 import pytest
 
 from showground.capabilities import Scheduler
-from showground.hookspecs import Services
-from showground.keys import KeySpace
-from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
 from showground.testing.conformance.scheduler import POLL_S, START_MS, SchedulerBench, SchedulerConformance
 from showground.testing.deliveries import MemoryDeliveries
+from showground.testing.services import services
 from showground_scheduler.memory_store import MemoryStore
 from showground_scheduler.scheduler import running
 
@@ -25,16 +22,8 @@ class MemoryBench:
 
     @asynccontextmanager
     async def open(self, **options: object) -> AsyncIterator[Scheduler]:
-        services = Services(
-            redis=cast("Redis", None),
-            keys=KeySpace(),
-            clock=self.clock,
-            options={"poll_s": POLL_S, **options},
-            deliveries=self.deliveries,
-            observe=lambda event: None,
-            host_id="host",
-        )
-        async with running(self._store, services) as scheduler:
+        lent = services({"poll_s": POLL_S, **options}, clock=self.clock, deliveries=self.deliveries)
+        async with running(self._store, lent) as scheduler:
             yield scheduler
 
 

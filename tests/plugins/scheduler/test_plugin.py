@@ -19,13 +19,12 @@ from showground.cli.session import HttpSession
 from showground.context.scheduler import Scheduler
 from showground.errors import ShowgroundError
 from showground.hookspecs import Method, Services
-from showground.keys import KeySpace
 from showground.model import AppVersion, Installation, Invocation, JobSpec, Registration, StaticJob
 from showground.plugins import Plugins
-from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
 from showground.testing.conformance.scheduler import CLOCK, START_MS
 from showground.testing.deliveries import MemoryDeliveries
+from showground.testing.services import services
 from showground.web.origins import Origins
 from showground.web.server import WebServer
 from showground_scheduler.options import Options
@@ -84,19 +83,11 @@ async def host() -> AsyncIterator[Host]:
     clock = ManualClock(START_MS)
     made = Host(Plugins([("scheduler", showground_scheduler)]), MemoryDeliveries(clock), clock)
 
-    def services(capability: str) -> Services:
-        return Services(
-            redis=cast("Redis", None),
-            keys=KeySpace(),
-            clock=clock,
-            options={},
-            deliveries=made.deliveries,
-            observe=lambda event: None,
-            host_id="host",
-        )
+    def lend(capability: str) -> Services:
+        return services(clock=clock, deliveries=made.deliveries)
 
     async with AsyncExitStack() as stack:
-        await made.plugins.enter(stack, {"scheduler": "memory"}, services)
+        await made.plugins.enter(stack, {"scheduler": "memory"}, lend)
         yield made
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from showground.capabilities import Scheduler
 from showground.clock import SystemClock
-from showground.hookspecs import Services
 from showground.keys import KeySpace
 from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
@@ -21,6 +20,7 @@ from showground.testing.conformance.scheduler import (
     slots,
 )
 from showground.testing.deliveries import MemoryDeliveries
+from showground.testing.services import services
 from showground_scheduler.scheduler import redis_scheduler
 
 
@@ -32,17 +32,15 @@ class RedisBench:
         self._keys = keys
 
     def open(self, **options: object) -> AbstractAsyncContextManager[Scheduler]:
-        services = Services(
+        lent = services(
+            {"poll_s": POLL_S, **options},
             redis=self._redis,
             keys=self._keys,
             clock=self.clock,
-            options={"poll_s": POLL_S, **options},
             deliveries=self.deliveries,
-            observe=lambda event: None,
-            host_id="host",
             host_time=True,
         )
-        return redis_scheduler(services)
+        return redis_scheduler(lent)
 
 
 @pytest.fixture
@@ -114,17 +112,7 @@ async def test_hosts_whose_clocks_are_minutes_off_and_are_set_miss_no_slot_and_f
     clocks = [SetClock(300), SetClock(-300)]
 
     def host(clock: SetClock) -> AbstractAsyncContextManager[Scheduler]:
-        return redis_scheduler(
-            Services(
-                redis=redis,
-                keys=keys,
-                clock=clock,
-                options={},
-                deliveries=deliveries,
-                observe=lambda event: None,
-                host_id="host",
-            )
-        )
+        return redis_scheduler(services(redis=redis, keys=keys, clock=clock, deliveries=deliveries))
 
     async with host(clocks[0]) as ahead, host(clocks[1]) as behind:
         asked_ms = real.now_ms()

@@ -20,37 +20,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from showground.capabilities import Argument, KeyValue, KeyValueReply
-from showground.clock import Clock
 from showground.errors import ShowgroundError
 from showground.hookspecs import Services
 from showground.keys import KeySpace
 from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
+from showground.testing.services import services
 from showground.testing.waiting import eventually
 
 OpenKeyValue = Callable[..., AbstractAsyncContextManager[KeyValue]]
 SCOPE = "game:lounge"
 OTHER = "game:arcade"
-
-
-def services(redis: Redis, keys: KeySpace, clock: Clock, options: dict[str, Any]) -> Services:
-    """Services for a key-value provider; it needs neither deliveries nor events."""
-    known: dict[str, Any] = {
-        "redis": redis,
-        "keys": keys,
-        "clock": clock,
-        "options": options,
-        "deliveries": None,
-        "observe": lambda event: None,
-        "host_id": uuid4().hex,
-    }
-    absent: dict[str, Any] = {name: None for name in Services.__dataclass_fields__ if name not in known}
-    return Services(**known, **absent)
 
 
 async def run(provider: KeyValue, *command: Argument, scope: str = SCOPE) -> KeyValueReply:
@@ -83,7 +67,7 @@ class KeyValueConformance:
         async def opened(
             build: Callable[[Services], AbstractAsyncContextManager[KeyValue]], **options: Any
         ) -> AsyncIterator[KeyValue]:
-            async with build(services(redis, keys, clock, options)) as provider:
+            async with build(services(options, redis, keys=keys, clock=clock)) as provider:
                 yield provider
 
         return opened
