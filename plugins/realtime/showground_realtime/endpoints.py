@@ -177,10 +177,12 @@ class Endpoints:
                 return response
             outbox.open(transport, self._hello(request, joined, encoder))
             heartbeat = EventStreamFraming(is_chunked).heartbeat()
+            ending = asyncio.Event()
+            stream.when_ending(lambda code: ending.set())
             while not transport.is_closing():
                 try:
                     async with asyncio.timeout(settings.heartbeat_s):
-                        await stream.ending.wait()
+                        await ending.wait()
                     break
                 except TimeoutError:
                     outbox.send(heartbeat)

@@ -14,18 +14,19 @@ DRAIN_PAUSE_S = 0.1
 
 
 class Stream:
-    """One open connection. `end` may be called by anyone, once or more; the first reason counts."""
+    """One open connection. `end` may be called by anyone, once or more; the first reason counts.
+
+    It is as small as it can be: an `asyncio.Event` takes 0.8 kB, a twentieth of what a connection does (2026-11-24)."""
+
+    __slots__ = ("_close", "code")
 
     def __init__(self) -> None:
         self.code: CloseCode | None = None
-        self.ending = asyncio.Event()
-        self.gone = asyncio.Event()
         self._close: Callable[[CloseCode], None] | None = None
 
     def end(self, code: CloseCode) -> None:
         if self.code is None:
             self.code = code
-            self.ending.set()
             if self._close is not None:
                 self._close(code)
 
@@ -43,6 +44,8 @@ class Streams:
         self._clock = clock
         self._open: dict[Stream, None] = {}
         self._draining = False
+        self._empty = asyncio.Event()
+        """Set once draining has ended every connection."""
         self.drained = 0
         """How many there were when draining began."""
 
@@ -65,7 +68,8 @@ class Streams:
 
     def release(self, stream: Stream) -> None:
         self._open.pop(stream, None)
-        stream.gone.set()
+        if self._draining and not self._open:
+            self._empty.set()
 
     async def drain(self) -> None:
         """End every connection, in batches, so that neither this host nor the next meets all its clients at once."""
@@ -78,5 +82,5 @@ class Streams:
             batch = streams[start : start + DRAIN_BATCH]
             for stream in batch:
                 stream.end(CloseCode.DRAINING)
-        for stream in streams:
-            await stream.gone.wait()
+        if self._open:
+            await self._empty.wait()
