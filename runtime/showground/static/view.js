@@ -10,6 +10,7 @@ import { apply, build, reconcile } from "./patch.js";
 import { surroundings, watch } from "./surroundings.js";
 import { Timers } from "./timers.js";
 
+const PROTOCOL = 1;
 const PENDING = 64;
 const SHORT_MS = 250; // whoever waits no longer than this is shown nothing of it
 
@@ -38,6 +39,7 @@ export class View {
   #statusTimer = 0;
   #waitTimer = 0;
   #farewell = "";
+  #isOld = false; // this page, for its host
 
   constructor(element, paint, { askTicket, navigate } = {}) {
     this.#element = element;
@@ -75,7 +77,7 @@ export class View {
   // --- what the connection asks ---
 
   hello() {
-    const message = { type: "hello", post: this.#post, env: surroundings(this.#element) };
+    const message = { type: "hello", protocol: PROTOCOL, post: this.#post, env: surroundings(this.#element) };
     // A view is taken up with its own pass; the ticket, which may have expired, only begins one
     if (this.#view) return { ...message, ...this.pass(), rev: this.#root ? this.#rev : -1 };
     return { ...message, ticket: this.#ticket };
@@ -98,7 +100,7 @@ export class View {
     const { type } = message;
     if (type === "welcome") this.#welcome(message);
     else if (type === "update") this.#update(message);
-    else if (type === "error") this.#farewell = message.error.message;
+    else if (type === "error") [this.#farewell, this.#isOld] = [message.error.message, message.error.code === "unsupported"];
     else if (type === "bye") {
       this.#farewell = message.reason;
       this.#connection.dismissed(message.retry_after);
@@ -246,8 +248,9 @@ export class View {
 
   #over() {
     const isElsewhere = this.#farewell === "continued elsewhere";
-    const again = button(isElsewhere ? "Continue here" : "Try again", { "data-size": "small" });
+    const again = button(this.#isOld ? "Reload" : isElsewhere ? "Continue here" : "Try again", { "data-size": "small" });
     again.onclick = () => {
+      if (this.#isOld) return location.reload();
       this.#say("");
       if (isElsewhere) this.#connection.open();
       else this.#renew();

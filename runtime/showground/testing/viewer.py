@@ -32,6 +32,7 @@ class Viewer:
         self.post = post
         self.ticket = ticket
         self.env = dict(env or {})
+        self.protocol = 1
         self.view: str | None = None
         self.resume: str | None = None
         self.rev = 0
@@ -63,7 +64,7 @@ class Viewer:
         self._socket = await self._session.ws_connect(address, max_msg_size=0)
         self.farewell = None
         self.resumed = None
-        hello: dict[str, Any] = {"type": "hello", "post": self.post, "env": self.env}
+        hello: dict[str, Any] = {"type": "hello", "protocol": self.protocol, "post": self.post, "env": self.env}
         if self.view is not None:
             hello |= {"view": self.view, "resume": self.resume, "rev": self.rev}
         if self.ticket is not None:

@@ -40,6 +40,8 @@ class BrowserEvent(Frozen, frozen=True, kw_only=True):
 
 class Incoming(Frozen, frozen=True, kw_only=True):
     type: Literal["hello", "event", "env", "refresh", "ping"]
+    protocol: Count = 1
+    """Of a hello: which version of the browser protocol the page's script speaks."""
     post: str | None = None
     view: str | None = None
     rev: Count | None = None

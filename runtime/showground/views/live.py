@@ -25,7 +25,8 @@ from showground.views.view import Connection, Event, Reached, View
 
 VIEWS_PER_HOST = 20_000
 """At most; fewer where the host may not have so many open files."""
-PROTOCOL = 1
+OLDEST_PROTOCOL, PROTOCOL = 1, 1
+"""Versions of the browser protocol. Pages outlive hosts: whoever raises the one leaves the other where it is for a release."""
 FORKED = 1_000_000
 """By how much a browser may be ahead of its view's snapshot: it saw what only channel messages changed. A view that is rendered
 anew goes on above every revision that its browser saw, so that one number never stands for two trees."""
@@ -122,6 +123,7 @@ class LivePosts:
         *viewer* is who the request itself proves (cookie, ticket), None when it proves nothing: then the view's own pass
         must. A view of somebody else is never shown; the browser gets a new view, and is told so.
         """
+        _refuse_foreign(hello.protocol)
         if self._draining or self._count >= self._most:
             raise ShowgroundError("overloaded", "this host takes no more viewers", "live", "Reconnect.", retry_after=2)
         env = hello.env or Env()
@@ -291,6 +293,13 @@ class LivePosts:
                 for view in list(room.views.values()):
                     view.cached = False
                     room.queue(view, REFRESH)
+
+
+def _refuse_foreign(protocol: int) -> None:
+    if protocol < OLDEST_PROTOCOL:
+        raise ShowgroundError("unsupported", "This page is older than its host.", "protocol", "Reload the page.")
+    if protocol > PROTOCOL:  # it was loaded from a newer host: hosts are being upgraded, and another one speaks it
+        raise ShowgroundError("not_ready", "this host is older than the page", "protocol", "Reconnect.", retry_after=2)
 
 
 def _restored(snapshot: Snapshot, fence: int, viewer: ViewerIdentity, env: Env) -> View:

@@ -223,7 +223,15 @@ class LiveEndpoints:
         hello = read_message(request.query.get("hello", ""))
         connection = StreamConnection()
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        view = await self._welcome(request, post_id, hello, connection)
+        try:
+            view = await self._welcome(request, post_id, hello, connection)
+        except ShowgroundError as error:
+            if error.code == "unsupported":  # an EventSource sees no status: it would come back for ever
+                await response.prepare(request)
+                for message in (messages.failed(error), messages.bye(error.message, None)):
+                    await response.write(b"data: %b\n\n" % message)
+                return response
+            raise
         self._streaming[view.id] = (post_id, view)
         try:
             await response.prepare(request)

@@ -8,6 +8,7 @@ from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at, connected
 
 from showground.testing.browser import OpenPage
+from showground.views import live
 
 pytestmark = pytest.mark.browser
 
@@ -115,6 +116,20 @@ async def test_a_view_that_cannot_be_restored_is_begun_anew_and_the_viewer_is_to
     await expect(page.locator(".sg-toast")).to_contain_text("started afresh")
     await expect(more).not_to_have_attribute("aria-busy", "true")
     await more.click()
+    await expect(page.get_by_text("count 1")).to_be_visible()
+
+
+async def test_a_page_that_is_older_than_its_host_offers_to_be_reloaded(
+    open_page: OpenPage, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = await open_page()
+    monkeypatch.setattr(live, "OLDEST_PROTOCOL", 2)  # the host was upgraded while the page was open
+    await page.goto(await gallery("live"))
+    await expect(page.locator(".sg-status")).to_contain_text("older than its host")
+    monkeypatch.undo()  # what the reload brings is as new as the host
+    await page.get_by_role("button", name="Reload").click()
+    await connected(page)
+    await page.get_by_role("button", name="More").click()
     await expect(page.get_by_text("count 1")).to_be_visible()
 
 
