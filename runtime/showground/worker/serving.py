@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 import os
@@ -21,6 +22,7 @@ from showground.worker import frames, spawning
 from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
 from showground.worker.loader import Load, LoadedBundle
 from showground.worker.logs import Budget, FrameHandler, LineWriter, current_invocation, cut
+from showground.worker.syscalls import libc
 
 MESSAGE_BYTES = 2000
 """How much of an exception's own text travels in an error; the log has more."""
@@ -103,6 +105,7 @@ class Server:
             self._send([ERROR, number, inner(self._blame("app_load_failed", error))])
         else:
             self._send([REPLY, number, self._bundle.registration])
+            give_back_memory()
 
     def _invoke(self, number: int, params: list[Any]) -> None:
         record, payload = params
@@ -240,6 +243,13 @@ class Caller:
 
     async def __call__(self, member: str, method: str, *args: object) -> Any:
         return await self._server.call(self._invocation, member, method, args)
+
+
+def give_back_memory() -> None:
+    """Return to the system what compiling the app took and left free: 0.3 MB of the 7 that a small app's worker has to itself
+    (2026-11-24)."""
+    with contextlib.suppress(AttributeError):  # glibc has it, others may not
+        libc().malloc_trim(0)
 
 
 def on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
