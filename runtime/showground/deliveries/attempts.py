@@ -105,8 +105,9 @@ class Attempt:
             self._finish(self._plain("t"))
             return
         self._delivery = delivery
-        self._number = number = claim.attempt
-        self._age_ms = age_ms = self._claimed_at_ms - claim.since_ms
+        attempt, since_ms, _ = claim.token.split(" ")
+        self._number = number = int(attempt)
+        self._age_ms = age_ms = self._claimed_at_ms - int(since_ms)
         policy = attempts.policy
         if number > policy.max_attempts(delivery):
             self._give_up(

@@ -60,8 +60,8 @@ local function later(installation, id, due)
   call('ZADD', base .. ':due', int(due), installation .. '|' .. id)
   if not first[2] or due < tonumber(first[2]) then poke = true end
 end
-local function tell()
-  if poke then call(publish, base .. ':poke', call('GET', base .. ':steward') or '') end
+local function tell(first)
+  if poke then call(publish, base .. ':poke', call('GET', base .. ':steward') or first) end
 end
 local function split(name)
   local bar = string.find(name, '|', 1, true)

@@ -51,7 +51,10 @@ class RedisDeliveries:
         observe: Callable[[HostEvent], None] = _ignore,
         *,
         host_time: bool = False,
+        host_id: str = "",
     ) -> None:
+        """*host_id*: who claims here, if anybody does. Where no host is busy with a shard, it looks first at what is new."""
+        self._host_id = host_id
         self.redis = redis
         self.clock = clock
         self.settings = settings if settings is not None else DeliverySettings()
@@ -118,7 +121,7 @@ class RedisDeliveries:
     async def _send(
         self, shard: Shard, batch: object, order: Sequence[int], answers: list[Offered], redrive: bool
     ) -> None:
-        reply = await shard.run(scripts.ENQUEUE, self.settings.backlog, int(redrive), encode(batch))
+        reply = await shard.run(scripts.ENQUEUE, self.settings.backlog, int(redrive), self._host_id, encode(batch))
         for position, letter in zip(order, reply.decode(), strict=True):
             answers[position] = _ANSWERS[letter]
 

@@ -8,13 +8,13 @@ from showground.redis.api import Script
 ENQUEUE = Script(
     PRELUDE
     + """
--- ARGV: now, publish, backlog bound, redrive, msgpack of
+-- ARGV: now, publish, backlog bound, redrive, host that shall claim where none is at it or "", msgpack of
 --   { {installation, twice, ids, keys, stored, groups, overlaps, dues}, ... }
 -- twice: whether an id is there twice; groups, overlaps and dues are empty where all of them are
 -- returns one letter per delivery, in order: n new, d duplicate, s skipped, o overloaded, m redriven already
 local bound, redrive = tonumber(ARGV[3]), ARGV[4] == '1'
 local answers = {}
-for _, entry in ipairs(cmsgpack.unpack(ARGV[5])) do
+for _, entry in ipairs(cmsgpack.unpack(ARGV[6])) do
   local installation, ids, keys, stored, groups, overlaps, dues =
     entry[1], entry[3], entry[4], entry[5], entry[6], entry[7], entry[8]
   local out, counts = base .. ':out:' .. installation, {}
@@ -96,7 +96,7 @@ for _, entry in ipairs(cmsgpack.unpack(ARGV[5])) do
     turn(installation)
   end
 end
-tell()
+tell(ARGV[5])
 return table.concat(answers)
 """
 )

@@ -21,21 +21,13 @@ class Claim(NamedTuple):
     installation: InstallationId
     id: str
     token: str
-    """`<attempt> <since> <fencing number>`: the number grows with each claim, so an older token is of a claim that was lost."""
+    """`<attempt> <since> <fencing number>`. *since*: from when its age counts, in ms of the queue's time. The number grows with
+    each claim, so an older token is of a claim that was lost."""
     stored: bytes
 
     @property
     def name(self) -> str:
         return f"{self.installation}|{self.id}"
-
-    @property
-    def attempt(self) -> int:
-        return int(self.token.partition(" ")[0])
-
-    @property
-    def since_ms(self) -> int:
-        """From when its age counts, by the queue's time."""
-        return int(self.token.split(" ")[1])
 
 
 class Ack(NamedTuple):

@@ -61,7 +61,7 @@ async def lay(
     )
     observe = plugins.observe
     tuning = msgspec.convert(settings.options.get(DELIVERIES, {}), DeliverySettings)
-    deliveries = RedisDeliveries(redis, keys, clock, tuning, observe, host_time=host_time)
+    deliveries = RedisDeliveries(redis, keys, clock, tuning, observe, host_time=host_time, host_id=on.host_id)
     outcomes = await exits.enter_async_context(Outcomes(deliveries))
     catalogue = Catalogue(settings.events.types)
     intake = Intake(deliveries, catalogue, installations, keys, clock, observe, outcomes)

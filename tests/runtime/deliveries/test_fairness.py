@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from showground.deliveries import Outcomes
+from showground.clock import SystemClock
+from showground.deliveries import Outcomes, RedisDeliveries
 from showground.deliveries.scripts import TURN
 from showground.keys import InstallationId, installation_id
 from showground.model import Delivery
@@ -62,10 +63,8 @@ async def test_installations_take_turns_whatever_the_length_of_their_queues(benc
     assert last < 500, f"the others waited for {last - 200} deliveries of the flood"
 
 
-async def test_new_work_wakes_one_host_and_not_all(
-    bench: Bench, make: Make, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The host that claimed last goes first; the others only look after it had its chance."""
+def counted_turns(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], set[tuple[str, str]]]:
+    """Turns by host from now on, and (host, shard) of those that asked for work."""
     turns: Counter[str] = Counter()
     looked: set[tuple[str, str]] = set()
     run = bench.redis.run
@@ -80,6 +79,14 @@ async def test_new_work_wakes_one_host_and_not_all(
         return reply
 
     monkeypatch.setattr(bench.redis, "run", counting)
+    return turns, looked
+
+
+async def test_new_work_wakes_one_host_and_not_all(
+    bench: Bench, make: Make, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host that claimed last goes first; the others only look after it had its chance."""
+    turns, looked = counted_turns(bench, monkeypatch)
     app = installation_id("app", "town")
     async with AsyncExitStack() as exits:
         queue = bench.queue()
@@ -105,6 +112,17 @@ async def test_new_work_wakes_one_host_and_not_all(
         await clock.advance(0.03)
         (last,) = await outcomes.wait([(app, "last")], 5)
         assert last is not None, "but they are there when it is gone"
+
+
+async def test_where_no_host_is_at_work_the_one_that_enqueues_begins_at_once(
+    bench: Bench, make: Make, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, looked = counted_turns(bench, monkeypatch)
+    queue = RedisDeliveries(bench.redis, bench.keys, SystemClock(), host_id="here")
+    async with bench.runner(queue, host="other", clock=clock), bench.runner(queue, host="here", clock=clock):
+        await eventually(lambda: len(looked) == 2 * bench.keys.shards)  # all of them sleep
+        await queue.enqueue([make("d")])
+        await eventually(lambda: bool(bench.ran))  # no time passes on the hosts' clock
 
 
 async def _first_ran(bench: Bench, clock: ManualClock) -> bool:
