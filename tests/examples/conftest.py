@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+
+from showground.testing.bundles import write_bundle
 
 APP = """
 from showground import Devvit
@@ -23,9 +24,4 @@ async def welcome(event, context):
 @pytest.fixture
 def welcome_app(tmp_path: Path) -> Path:
     """A bundle that greets whoever posts, and tells the channel `doors`."""
-    folder = tmp_path / "welcome"
-    folder.mkdir()
-    (folder / "main.py").write_text(APP)
-    manifest = {"name": "welcome", "version": "1.0.0", "permissions": {"greeter": True}}
-    (folder / "app.json").write_text(json.dumps(manifest))
-    return folder
+    return write_bundle(tmp_path / "welcome", APP, permissions={"greeter": True})

@@ -1,7 +1,6 @@
 """What the composition root joins: seen from outside, on a whole host."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from showground.model import AppVersion, LimitBounds, Limits
 from showground.redis.api import Redis
 from showground.settings import load_settings
 from showground.supervisor.limits import bounded
+from showground.testing.bundles import write_bundle
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.waiting import eventually
 
@@ -26,13 +26,6 @@ def limits(event, context):
     return [resource.getrlimit(resource.RLIMIT_NOFILE)[0], round(context.remaining_s)]
 """
 POST = {"post": {"id": "t3_1", "title": "Hi"}}
-
-
-def bundle(folder: Path, code: str, **manifest: Any) -> Path:
-    folder.mkdir()
-    (folder / "main.py").write_text(code)
-    (folder / "app.json").write_text(json.dumps({"name": folder.name, "version": "1.0.0", **manifest}))
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -64,7 +57,7 @@ def test_a_bound_under_which_nothing_would_start_is_refused(bounds: Mapping[str,
 async def test_the_operators_bounds_hold_for_workers_and_deadlines(
     tmp_path: Path, redis_url: str, keys: KeySpace
 ) -> None:
-    app = bundle(tmp_path / "greedy", MEASURES_ITSELF, limits={"open_files": 200, "timeout_s": 100})
+    app = write_bundle(tmp_path / "greedy", MEASURES_ITSELF, limits={"open_files": 200, "timeout_s": 100})
     workers = {"limits": {"open_files": 40, "timeout_s": 9}}
     async with running_host(tmp_path / "host", redis_url, keys.prefix, workers=workers) as host:
         await host.install(app)
@@ -91,7 +84,7 @@ async def linger(event, context):
         await context.redis.incrby("later", 1)
 """
     async with running_host(tmp_path / "host", redis_url, keys.prefix) as host:
-        await host.install(bundle(tmp_path / "clingy", code))
+        await host.install(write_bundle(tmp_path / "clingy", code))
         path = "/api/v1/communities/playground/apps/clingy"
         lingering = host.call("POST", f"{path}/invoke/PostCreate", json=POST)
 
@@ -107,7 +100,7 @@ async def test_metrics_say_how_much_is_installed_and_what_changed(
     tmp_path: Path, redis_url: str, keys: KeySpace
 ) -> None:
     async with running_host(tmp_path / "host", redis_url, keys.prefix) as host:
-        await host.install(bundle(tmp_path / "one", MEASURES_ITSELF))
+        await host.install(write_bundle(tmp_path / "one", MEASURES_ITSELF))
         metrics = await text(host, "/metrics")
         assert "showground_installations 1.0" in metrics
         assert 'showground_host_events_total{event="app_install"} 1.0' in metrics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from showground.keys import InstallationId, KeySpace, split_installation
 from showground.model import AppVersion, Invocation
 from showground.redis.server import ServerProcess
 from showground.supervisor.broker import Session
+from showground.testing.bundles import write_bundle
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.redis import plain_client
 from showground_redis_kv.commands import COMMANDS
@@ -279,11 +279,7 @@ async def test_nothing_of_anothers_is_reached_by_its_id(
     tmp_path: Path, redis_url: str, keys: KeySpace, redis_server: ServerProcess
 ) -> None:
     for app in ("thief", "victim"):
-        (tmp_path / app).mkdir()
-        (tmp_path / app / "app.json").write_text(
-            json.dumps({"name": app, "version": "1.0.0", "permissions": {"http": {"domains": ["api.example"]}}})
-        )
-        (tmp_path / app / "main.py").write_text(APP)
+        write_bundle(tmp_path / app, APP, permissions={"http": {"domains": ["api.example"]}})
     async with running_host(tmp_path / "data", redis_url, keys.prefix) as host:
         await host.install(tmp_path / "victim")
         await host.install(tmp_path / "thief")

@@ -15,6 +15,7 @@ import pytest
 from showground.capabilities import COMMUNITY
 from showground.context.ui import Ui
 from showground.errors import ShowgroundError
+from showground.testing.bundles import write_bundle
 from showground.testing.host import HostUnderTest
 from showground.testing.viewer import Viewer
 from showground.testing.waiting import eventually
@@ -159,12 +160,9 @@ async def test_every_page_has_a_policy_without_anything_unsafe(
 
 async def test_an_apps_own_page_is_never_one_of_ours(host: HostUnderTest, tmp_path: Path) -> None:
     """HTML, SVG and scripts of a bundle come from our origin, so they are sandboxed away from it."""
-    bundle = tmp_path / "webby"
-    (bundle / "assets").mkdir(parents=True)
-    (bundle / "app.json").write_text('{"name": "webby", "version": "1.0.0"}')
-    (bundle / "main.py").write_text(
-        "from showground import Devvit\n@Devvit.add_trigger('PostCreate')\ndef f(e, c): ...\n"
-    )
+    code = "from showground import Devvit\n@Devvit.add_trigger('PostCreate')\ndef f(e, c): ...\n"
+    bundle = write_bundle(tmp_path / "webby", code)
+    (bundle / "assets").mkdir()
     for name in ("page.html", "image.svg", "page.xhtml", "page.xml", "script.js", "worker.js", "noext", "x.pdf"):
         (bundle / "assets" / name).write_text("<script>alert(document.domain)</script>")
     await host.install(bundle)

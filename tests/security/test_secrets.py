@@ -13,6 +13,7 @@ import pytest
 from showground.capabilities import COMMUNITY
 from showground.keys import KeySpace
 from showground.redis.server import ServerProcess
+from showground.testing.bundles import write_bundle
 from showground.testing.host import SECRET_KEY, TICKET_KEY, running_host
 from showground.testing.waiting import eventually
 from showground_community.sessions import Sessions
@@ -48,10 +49,7 @@ async def test_no_secret_is_ever_said(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("CANARY_WEBHOOK", WEBHOOK)
-    bundle = tmp_path / "leaky"
-    bundle.mkdir()
-    (bundle / "app.json").write_text('{"name": "leaky", "version": "1.0.0"}')
-    (bundle / "main.py").write_text(APP)
+    bundle = write_bundle(tmp_path / "leaky", APP)
     sections: dict[str, Any] = {
         "host": {"demo": True},
         "logs": {"level": "debug", "format": "json"},

@@ -45,6 +45,7 @@ from showground.ops.tokens import Tokens
 from showground.plugins import Plugins
 from showground.redis.api import Redis
 from showground.supervisor import Broker, LogRecord, Supervisor
+from showground.testing.bundles import write_bundle
 from showground.testing.waiting import eventually
 from showground.web.origins import Origins
 from showground.web.server import WebServer
@@ -72,9 +73,8 @@ async def on_post(event, context):
 
 
 def _bundle(folder: Path, version: str) -> Path:
-    (folder / "assets").mkdir(parents=True, exist_ok=True)
-    (folder / "app.json").write_text(json.dumps({"name": "counter", "version": version}))
-    (folder / "main.py").write_text(MAIN)
+    write_bundle(folder, MAIN, name="counter", version=version)
+    (folder / "assets").mkdir(exist_ok=True)
     (folder / "assets" / "hello.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     return folder
 

@@ -20,6 +20,7 @@ from showground.capabilities import KEY_VALUE
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Redis
+from showground.testing.bundles import write_bundle
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.viewer import Viewer
 from showground.testing.waiting import eventually
@@ -77,12 +78,7 @@ COMMANDS: tuple[tuple[str | int | bytes, ...], ...] = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "keeper"
-    folder.mkdir()
-    manifest = {"name": "keeper", "version": "1.0.0", "jobs": [{"name": "tick", "cron": "0 3 * * *"}]}
-    (folder / "app.json").write_text(json.dumps(manifest))
-    (folder / "main.py").write_text(CODE)
-    return folder
+    return write_bundle(tmp_path / "keeper", CODE, jobs=[{"name": "tick", "cron": "0 3 * * *"}])
 
 
 @pytest.fixture
@@ -236,9 +232,7 @@ async def test_what_comes_in_the_middle_of_an_import_is_handled_after_it(host: H
 
 
 async def test_posts_show_what_was_imported(host: HostUnderTest, folder: Path) -> None:
-    manifest = {"name": "keeper", "version": "2.0.0", "jobs": [{"name": "tick", "cron": "0 3 * * *"}]}
-    (folder / "app.json").write_text(json.dumps(manifest))
-    (folder / "main.py").write_text(CODE + POST)
+    write_bundle(folder, CODE + POST, version="2.0.0", jobs=[{"name": "tick", "cron": "0 3 * * *"}])
     await host.install(folder)
     before = await export(host)
     async with Viewer(host.host.url, await host.submit_post("keeper")) as viewer:

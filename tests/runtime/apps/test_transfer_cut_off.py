@@ -21,6 +21,7 @@ from showground.capabilities import KEY_VALUE
 from showground.errors import ShowgroundError
 from showground.keys import KeySpace
 from showground.redis.api import Redis
+from showground.testing.bundles import write_bundle
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.waiting import eventually
 
@@ -29,12 +30,7 @@ MANY = 2_000
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "keeper"
-    folder.mkdir()
-    manifest = {"name": "keeper", "version": "1.0.0", "jobs": [{"name": "tick", "cron": "0 3 * * *"}]}
-    (folder / "app.json").write_text(json.dumps(manifest))
-    (folder / "main.py").write_text(CODE)
-    return folder
+    return write_bundle(tmp_path / "keeper", CODE, jobs=[{"name": "tick", "cron": "0 3 * * *"}])
 
 
 @pytest.fixture

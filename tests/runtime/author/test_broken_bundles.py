@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from showground.author.loading import load_bundle
 from showground.errors import ShowgroundError
+from showground.testing.bundles import write_bundle
 
 TOP = "from showground import *\nfrom showground import Devvit, hookimpl\ndef handler(event, context): pass\n"
 """Three lines, so that the code of a case starts at line 4."""
@@ -270,17 +270,10 @@ CASES = {
 }
 
 
-def bundle(folder: Path, code: str, **manifest: object) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "main.py").write_text(code)
-    (folder / "app.json").write_text(json.dumps({"name": "case", "version": "1.0.0", **manifest}))
-    return folder
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_a_broken_bundle_is_refused_with_place_and_reason(tmp_path: Path, case: str) -> None:
     broken = CASES[case]
-    folder = bundle(tmp_path / "app", TOP + broken.code + "\n", **broken.manifest)
+    folder = write_bundle(tmp_path / "app", TOP + broken.code + "\n", **broken.manifest)
     before = set(sys.modules)
     with pytest.raises(ShowgroundError) as refused:
         load_bundle(folder)
@@ -299,7 +292,7 @@ def test_all_faults_are_reported_together(tmp_path: Path) -> None:
     codes = [
         c.code for name, c in CASES.items() if not c.manifest and "hook" not in name and c.code.startswith("Devvit.")
     ]
-    folder = bundle(tmp_path / "app", TOP + "\n".join(codes) + "\n")
+    folder = write_bundle(tmp_path / "app", TOP + "\n".join(codes) + "\n")
     with pytest.raises(ShowgroundError) as refused:
         load_bundle(folder)
     lines = {p.where for p in refused.value.details}

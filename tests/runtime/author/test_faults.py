@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,17 +9,11 @@ import pytest
 
 from showground.author.loading import load_bundle
 from showground.errors import ShowgroundError
-
-
-def bundle(folder: Path, code: str, **manifest: object) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "main.py").write_text(code)
-    (folder / "app.json").write_text(json.dumps({"name": "case", "version": "1.0.0", **manifest}))
-    return folder
+from showground.testing.bundles import write_bundle
 
 
 def test_an_error_at_import_keeps_its_type_and_leaves_no_module(tmp_path: Path) -> None:
-    folder = bundle(tmp_path / "app", "import helper\n")
+    folder = write_bundle(tmp_path / "app", "import helper\n")
     (folder / "helper.py").write_text("raise KeyError('mine')\n")
     before = set(sys.modules)  # other tests may have bundles loaded
     with pytest.raises(KeyError, match="mine"):
@@ -29,7 +22,7 @@ def test_an_error_at_import_keeps_its_type_and_leaves_no_module(tmp_path: Path) 
 
 
 def test_leaving_the_process_at_import_is_an_error_of_the_app(tmp_path: Path) -> None:
-    folder = bundle(tmp_path / "app", "import sys\nsys.exit(0)\n")
+    folder = write_bundle(tmp_path / "app", "import sys\nsys.exit(0)\n")
     with pytest.raises(ShowgroundError) as refused:
         load_bundle(folder)
     assert (refused.value.code, refused.value.where) == ("app_load_failed", "main.py:2")

@@ -13,6 +13,7 @@ from tests.runtime.cli.processes import Ended, on, run, running
 
 from showground.cli import catalogue
 from showground.keys import KeySpace
+from showground.testing.bundles import write_bundle
 from showground.testing.host import HostUnderTest, running_host
 
 CODE = """
@@ -42,12 +43,7 @@ HERE = ("--community", "playground", "--app", "many")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "many"
-    folder.mkdir()
-    manifest = {"name": "many", "version": "1.0.0", "jobs": [{"name": "tick", "cron": "0 3 * * *"}]}
-    (folder / "app.json").write_text(json.dumps(manifest))
-    (folder / "main.py").write_text(CODE)
-    return folder
+    return write_bundle(tmp_path / "many", CODE, jobs=[{"name": "tick", "cron": "0 3 * * *"}])
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from showground.testing.bundles import write_bundle
 from showground.testing.playground import AppFailed, Playground
 from showground.testing.viewer import NotSeen
 
@@ -54,11 +54,7 @@ def who(context):
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "app"
-    folder.mkdir()
-    (folder / "app.json").write_text('{"name": "sample", "version": "1.0.0"}')
-    (folder / "main.py").write_text(dedent(APP))
-    return folder
+    return write_bundle(tmp_path / "sample", APP)
 
 
 async def test_each_viewer_is_who_they_are_said_to_be(playground: Playground, bundle: Path) -> None:

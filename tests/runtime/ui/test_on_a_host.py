@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from showground.keys import KeySpace
+from showground.testing.bundles import write_bundle
 from showground.testing.host import running_host
 from showground.testing.viewer import Viewer
 
@@ -50,10 +50,7 @@ def counted(context):
 async def test_a_capability_in_a_message_handler_is_called_once_per_viewer(
     tmp_path: Path, redis_url: str, keys: KeySpace
 ) -> None:
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / "app.json").write_text(json.dumps({"name": "counted", "version": "0.1.0"}))
-    (bundle / "main.py").write_text(MAIN)
+    bundle = write_bundle(tmp_path / "counted", MAIN)
     async with running_host(tmp_path / "data", redis_url, keys.prefix) as host, AsyncExitStack() as stack:
         post = await host.submit_post(await host.install(bundle))
         viewers = [await stack.enter_async_context(Viewer(host.host.url, post)) for _ in range(4)]
