@@ -19,7 +19,7 @@ from chaos.watch import Watch
 
 class Harm(Protocol):
     async def do(self, fault: Fault) -> bool:
-        """False when there was nothing to be done it to."""
+        """False when there was nothing to do it to."""
         ...
 
 
