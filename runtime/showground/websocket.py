@@ -13,3 +13,19 @@ def text_frame(payload: bytes) -> bytes:
     else:
         head = b"\x81\x7f" + size.to_bytes(8, "big")
     return head + payload
+
+
+class Frames:
+    """Makes text frames, and remembers the latest: a message often goes to many connections in a row."""
+
+    __slots__ = ("_frame", "_payload")
+
+    def __init__(self) -> None:
+        self._payload = b""
+        self._frame = text_frame(b"")
+
+    def __call__(self, payload: bytes) -> bytes:
+        if payload is not self._payload:
+            self._frame = text_frame(payload)
+            self._payload = payload
+        return self._frame

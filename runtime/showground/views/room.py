@@ -106,7 +106,8 @@ class Room:
             self._begin([view], view.take())
         else:
             self._ready.add(view)
-            self._collect_soon()
+            if not self._collecting:
+                self._collect_soon()
 
     # --- the pump ---
 
@@ -184,8 +185,14 @@ class Room:
         else:
             lasting = any(event.lasting for event in events)
             await self._save_all([view for view, _, _ in gone_on if lasting or view.unsaved >= UNSAVED_MESSAGES])
+            made: dict[
+                tuple[int, int, int], bytes | None
+            ] = {}  # views of one revision that share a result share the message
             for view, answer, base in gone_on:
-                self._tell(view, answer, base, ack)
+                same = (id(answer.result), base, answer.rev)
+                if same not in made:
+                    made[same] = messages.update(answer.result, base, answer.rev, ack)
+                self._tell(view, answer, made[same], ack)
         return pause_s
 
     def _reach(self, view: View, answer: Answer, ack: int | None, events: Sequence[Event]) -> None:
@@ -203,7 +210,7 @@ class Room:
             if event.channel is not None and event.position is not None:
                 view.applied[event.channel] = event.position
                 view.unsaved += 1
-        if view.reached.channels != before.channels:
+        if result.channels is not None and result.channels != before.channels:
             self._feeds.follow(view, view.reached.channels)
             view.applied = {name: at for name, at in view.applied.items() if name in view.reached.channels}
         if result.more and (not before.more or any(event.body.get("type") == "async_answer" for event in events)):
@@ -218,14 +225,14 @@ class Room:
         if view.connection is not None and not view.gone:
             view.connection.send(messages.kept(answer.result.effects, answer.rev, ack))
 
-    def _tell(self, view: View, answer: Answer, base: int, ack: int | None) -> None:
+    def _tell(self, view: View, answer: Answer, message: bytes | None, ack: int | None) -> None:
         if view.connection is not None and view.connection.is_slow and ack is None and not view.gone:
             # Held back, not lost: the state has it, and the newest tree follows when there is room again.
             if not view.stale:
                 view.stale = True
                 self._tasks.start(f"views: wait for a slow browser on {self.post.id}", self._refresh_later(view))
             return
-        self._send(view, answer, messages.update(answer.result, base, answer.rev, ack))
+        self._send(view, answer, message)
 
     def _send(self, view: View, answer: Answer, message: bytes | None) -> None:
         if view.connection is None or view.gone:

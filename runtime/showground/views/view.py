@@ -117,6 +117,8 @@ class View:
 
     def take(self) -> list[Event]:
         """As many as one call may carry."""
+        if len(self.waiting) == 1:  # as a rule, and a channel's message is taken by every view of a post
+            return [self.waiting.popleft()]
         taken = [self.waiting.popleft() for _ in range(min(len(self.waiting), EVENTS_AT_ONCE))]
         if len(self.waiting) <= EVENTS_AT_ONCE // 2:
             self.has_room.set()

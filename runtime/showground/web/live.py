@@ -19,7 +19,7 @@ from showground.views.live import LivePosts
 from showground.views.records import ViewerIdentity
 from showground.views.snapshots import Snapshots
 from showground.views.view import View
-from showground.websocket import text_frame
+from showground.websocket import Frames
 
 log = logging.getLogger("showground.web")
 
@@ -42,8 +42,9 @@ Identify = Callable[[web.Request, LivePost, str | None], Awaitable[ViewerIdentit
 class SocketConnection:
     """Writes frames straight to the transport: aiohttp's writer would cost a task switch per message."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, frames: Frames) -> None:
         self._transport = transport
+        self._frames = frames
         self._over = False
 
     def send(self, message: bytes) -> None:
@@ -52,7 +53,7 @@ class SocketConnection:
         if self._transport.get_write_buffer_size() > CUT_BYTES:
             self._transport.abort()
             return
-        self._transport.write(text_frame(message))
+        self._transport.write(self._frames(message))
 
     @property
     def is_slow(self) -> bool:
@@ -161,6 +162,7 @@ class LiveEndpoints:
         self._inbox = inbox
         self._identify = identify
         self._monotonic = monotonic
+        self._frames = Frames()
         self._streaming: dict[str, tuple[str, View]] = {}
 
     def routes(self, router: Router) -> None:
@@ -176,7 +178,7 @@ class LiveEndpoints:
         transport = request.transport
         if transport is None:
             return socket
-        connection = SocketConnection(transport)
+        connection = SocketConnection(transport, self._frames)
         view: View | None = None
         post_id = request.match_info["post"]
         try:
