@@ -8,41 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
-from urllib.parse import parse_qsl
 
 from showground.model import Frozen
 
 
-class Asked:
-    """What stood before the body. It may serve many requests that differ in nothing else, so nothing may be written to it."""
+class Asked(Protocol):
+    """What stood before the body. It may serve many requests that differ in nothing else."""
 
-    __slots__ = ("_lower", "headers", "match", "method", "path", "query_string")
-
-    def __init__(
-        self, method: str, path: str, match: Mapping[str, str], headers: Mapping[str, str], query_string: str = ""
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.match = match
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def match(self) -> Mapping[str, str]:
         """What the path's `{names}` stand for, decoded."""
-        self.headers = headers
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
         """By name, in any case of letters; of a name that came several times, the first."""
-        self.query_string = query_string
-        self._lower: Mapping[str, str] | None = None
+        ...
 
     @property
     def lower_headers(self) -> Mapping[str, str]:
         """By lower-case name; of a name that came several times, the last."""
-        if self._lower is None:
-            self._lower = {name.lower(): value for name, value in self.headers.items()}
-        return self._lower
+        ...
+
+    @property
+    def query_string(self) -> str:
+        """Empty when there is none."""
+        ...
 
     @property
     def query(self) -> Mapping[str, str]:
         """Of a name that came several times, the first value."""
-        if not self.query_string:
-            return {}
-        return dict(reversed(parse_qsl(self.query_string, keep_blank_values=True)))
+        ...
 
 
 class Answer(Frozen, frozen=True, kw_only=True):

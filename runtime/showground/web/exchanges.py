@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
+from multidict import CIMultiDict, MultiDict
 
 from showground.exchange import Admit, Answer, Asked, Exchange
-from showground.web.auth import Handler
-from showground.web.connections import connection_of
+from showground.web.connections import PatientConnection
+
+ConnectedHandler = Callable[[web.Request, PatientConnection | None], Awaitable[web.StreamResponse]]
 
 
-def asked_of(request: web.BaseRequest, match: web.UrlMappingMatchInfo) -> Asked:
-    return Asked(request.method, request.path, match, request.headers, request.query_string)
+class OneAsked:
+    """`Asked` of a request that aiohttp has read; what nobody looks at is not worked out."""
+
+    __slots__ = ("_request", "headers", "match")
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self.match: Mapping[str, str] = request.match_info
+        self.headers: Mapping[str, str] = request.headers
+
+    @property
+    def method(self) -> str:
+        return self._request.method
+
+    @property
+    def path(self) -> str:
+        return self._request.path
+
+    @property
+    def query_string(self) -> str:
+        return self._request.query_string
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self._request.query
+
+    @property
+    def lower_headers(self) -> Mapping[str, str]:
+        return {name.lower(): value for name, value in self.headers.items()}
 
 
-def by_aiohttp(admits: Sequence[Admit], handler: Exchange) -> Handler:
+class KnownAsked:
+    """`Asked` of all requests with the same head. Nothing of the connection that the first of them came by is kept."""
+
+    __slots__ = ("headers", "lower_headers", "match", "method", "path", "query", "query_string")
+
+    def __init__(self, asked: Asked) -> None:
+        self.method = asked.method
+        self.path = asked.path
+        self.match: Mapping[str, str] = dict(asked.match)
+        self.headers: Mapping[str, str] = CIMultiDict(asked.headers)
+        self.lower_headers = asked.lower_headers
+        self.query_string = asked.query_string
+        self.query: Mapping[str, str] = MultiDict(asked.query)
+
+
+def by_aiohttp(admits: Sequence[Admit], handler: Exchange) -> ConnectedHandler:
     """A handler of aiohttp's that admits, reads the body, and tells the connection what answered."""
 
     async def route(asked: Asked, body: bytes) -> Answer:
@@ -23,9 +67,8 @@ def by_aiohttp(admits: Sequence[Admit], handler: Exchange) -> Handler:
             await admit(asked)
         return await handler(asked, body)
 
-    async def serve(request: web.Request) -> web.Response:
-        asked = asked_of(request, request.match_info)
-        connection = connection_of(request)
+    async def serve(request: web.Request, connection: PatientConnection | None) -> web.Response:
+        asked = OneAsked(request)
         try:
             for admit in admits:
                 await admit(asked)

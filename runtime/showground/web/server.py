@@ -16,7 +16,7 @@ from showground.exchange import Admit, Exchange
 from showground.web.auth import Handler, TokenCheck, admitting, guarded
 from showground.web.connections import Doorway, Patience, PatientConnection, connection_of
 from showground.web.errors import error_response, failure, has_gone
-from showground.web.exchanges import by_aiohttp
+from showground.web.exchanges import ConnectedHandler, by_aiohttp
 from showground.web.origins import Origins, is_loopback
 from showground.web.shortcut import Shortcut, ShortcutConnection
 from showground.web.static import StaticFiles
@@ -84,7 +84,7 @@ class WebServer:
         admits = [] if scope is None else [admitting(scope, self._check)]
         if admit is not None:
             admits.append(admit)
-        self._app.router.add_route(method, path, self._contained(by_aiohttp(admits, handler), always=False))
+        self._app.router.add_route(method, path, self._connected(by_aiohttp(admits, handler), always=False))
 
     def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
         files = StaticFiles(package, folder, prefix)
@@ -157,6 +157,12 @@ class WebServer:
                 await runner.cleanup()
 
     def _contained(self, handler: Handler, always: bool) -> Handler:
+        async def without_connection(request: web.Request, _: PatientConnection | None) -> web.StreamResponse:
+            return await handler(request)
+
+        return self._connected(without_connection, always)
+
+    def _connected(self, handler: ConnectedHandler, always: bool) -> Handler:
         """*handler* behind what every request has to pass, and what it raises as an answer.
 
         One call around the handler, and no middleware of aiohttp's, which would lay two more around every one.
@@ -179,7 +185,7 @@ class WebServer:
                     raise _refused_coding(request)
                 if self._is_local and not always and not self._origins.names(request):
                     raise _refused_name(request)
-                return await handler(request)
+                return await handler(request, connection)
             except Exception as error:
                 return failure(request, error, has_gone(request))
             finally:

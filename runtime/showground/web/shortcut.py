@@ -18,12 +18,12 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
-from multidict import CIMultiDict
 
 from showground.crew import Crew
 from showground.exchange import Asked, Exchange
 from showground.tasks import Tasks
 from showground.web.connections import Doorway, Patience, PatientConnection
+from showground.web.exchanges import KnownAsked
 
 Failure = Callable[[Asked, Exception], web.Response]
 
@@ -103,8 +103,7 @@ class Shortcut:
             self._seen.add(head.key)
             return
         self._seen.discard(head.key)
-        kept = Asked(asked.method, asked.path, dict(asked.match), CIMultiDict(asked.headers), asked.query_string)
-        self._known[head.key] = route, kept
+        self._known[head.key] = route, KnownAsked(asked)
         if len(self._known) > HEADS:
             self._known.popitem(last=False)
 

@@ -53,7 +53,12 @@ class Routes:
     def exchange(
         self, method: str, path: str, handler: Exchange, scope: str | None, admit: Admit | None = None
     ) -> None:
-        self.app.router.add_route(method, path, by_aiohttp([] if admit is None else [admit], handler))
+        served = by_aiohttp([] if admit is None else [admit], handler)
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            return await served(request, None)
+
+        self.app.router.add_route(method, path, serve)
 
 
 @pytest.fixture
