@@ -12,6 +12,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from showground.web.errors import failure, has_gone
 from showground.web.live import SocketConnection
+from showground.websocket import Frames
 
 
 def on_uvloop(test: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -33,7 +34,7 @@ async def gone() -> asyncio.Transport:
 
 def test_a_viewer_who_has_gone_is_told_nothing_and_nothing_fails() -> None:
     async def say_goodbye() -> None:
-        connection = SocketConnection(await gone())
+        connection = SocketConnection(await gone(), Frames())
         connection.send(b"{}")
         connection.close("the store is away", 2.0)
         assert not connection.is_slow
