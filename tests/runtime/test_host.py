@@ -10,12 +10,13 @@ import pytest
 from showground.errors import ShowgroundError
 from showground.keys import KeySpace
 from showground.model import AppVersion, LimitBounds, Limits
-from showground.redis.api import Redis
+from showground.redis.api import CommandRefused, Redis
 from showground.settings import load_settings
 from showground.supervisor.limits import bounded
 from showground.testing.bundles import write_bundle
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.waiting import eventually
+from showground.web.server import WebServer
 
 MEASURES_ITSELF = """
 import resource
@@ -134,3 +135,23 @@ async def expires(redis: Redis, key: str) -> bool:
 async def text(host: HostUnderTest, path: str) -> str:
     async with host.client.get(host.host.url + path) as response:
         return await response.text()
+
+
+async def test_a_host_that_cannot_start_has_never_listened(
+    tmp_path: Path, redis: Redis, redis_url: str, keys: KeySpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load balancer that saw it ready would send people to a host that ends in the next moment."""
+    file = tmp_path / "host" / "host.json"
+    await redis.call("SET", keys.host("tokens"), "is no hash", "EX", 60)
+    opened: list[int] = []
+    start = WebServer.start
+
+    async def noted(self: WebServer, *arguments: Any) -> int:
+        opened.append(await start(self, *arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(WebServer, "start", noted)
+    with pytest.raises(CommandRefused, match="WRONGTYPE"):
+        await running_host(tmp_path / "host", redis_url, keys.prefix).__aenter__()
+    assert opened == []
+    assert not file.exists()

@@ -98,15 +98,15 @@ class Host:
         await self._open(exits, on, web)
 
     async def _open(self, exits: AsyncExitStack, on: Foundation, web: WebServer) -> None:
-        """Listen, and leave word of where in host.json."""
+        """Listen, and leave word of where in host.json. From the first answer on, nothing can fail any more for want of Redis."""
         host = self.settings.host
+        file = HostFile(self.settings.data_dir)
+        self.root_token = await on.tokens.ensure_root_token(file.token())
+        on.redactor.learn(self.root_token)
         port = await web.start(host.listen, host.port, host.drain_s)
         exits.push_async_callback(web.stop)
         shown = f"[{host.listen}]" if ":" in host.listen else host.listen
         self.url = host.public_url or f"http://{shown}:{port}"
-        file = HostFile(self.settings.data_dir)
-        self.root_token = await on.tokens.ensure_root_token(file.token())
-        on.redactor.learn(self.root_token)
         file.write(self.url, self.root_token)
         exits.callback(file.remove)
 
