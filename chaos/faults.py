@@ -56,7 +56,11 @@ class Faults:
                 await asyncio.sleep(max(0.0, started + fault.at_s - asyncio.get_running_loop().time()))
                 group.create_task(self._one(fault), name=f"fault: {fault.kind}")
         for host in self._cluster.hosts:
-            await host.ready(self._cluster.client)
+            if host.pid is None:
+                self._promises.breach(f"host {host.number} ended by itself: {host.last_words()}")
+                await self._watch.start(host)
+            else:
+                await host.ready(self._cluster.client)
 
     async def _one(self, fault: Fault) -> None:
         did = await self._do(fault)
