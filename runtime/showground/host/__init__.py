@@ -95,6 +95,7 @@ class Host:
         web = web_server(on, events, code, posts)
         self.routes = web.routes
         show_health(on, events, code, posts, runner)
+        on.tasks.start("static: leave scripts for other hosts", on.builds.keep(web.builds))
         await self._open(exits, on, web)
 
     async def _open(self, exits: AsyncExitStack, on: Foundation, web: WebServer) -> None:

@@ -39,6 +39,7 @@ def web_server(on: Foundation, events: Events, code: Code, posts: Posts) -> WebS
         origins,
         lambda: on.health.draining,
         room=Capacity.now().connections,
+        find=on.builds.find,
         shortcut=settings.host.shortcut,
     )
     static = web.files("/static", "showground", "static")

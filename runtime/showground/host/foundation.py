@@ -12,6 +12,7 @@ from showground.apps.deployment_secret import deployment_secret
 from showground.apps.secrets import SecretBox
 from showground.clock import Clock
 from showground.keys import KeySpace
+from showground.ops.builds import Builds
 from showground.ops.health import Health
 from showground.ops.host_logging import configure_logging
 from showground.ops.logs import AppLogs
@@ -44,6 +45,7 @@ class Foundation:
     tasks: Tasks
     logs: AppLogs
     tokens: Tokens
+    builds: Builds
 
 
 async def lay(exits: AsyncExitStack, settings: Settings, clock: Clock) -> Foundation:
@@ -83,4 +85,5 @@ async def lay(exits: AsyncExitStack, settings: Settings, clock: Clock) -> Founda
         tasks=tasks,
         logs=logs,
         tokens=Tokens(redis, keys, clock),
+        builds=Builds(redis, keys, clock),
     )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from aiohttp import web
@@ -19,7 +19,7 @@ from showground.web.errors import error_response, failure, has_gone
 from showground.web.exchanges import ConnectedHandler, by_aiohttp
 from showground.web.origins import Origins, is_loopback
 from showground.web.shortcut import Shortcut, ShortcutConnection
-from showground.web.static import StaticFiles
+from showground.web.static import Find, StaticFiles
 
 log = logging.getLogger("showground.web")
 
@@ -46,6 +46,7 @@ class WebServer:
         is_draining: Callable[[], bool],
         patience: Patience | None = None,
         room: int = CONNECTIONS,
+        find: Find | None = None,
         shortcut: bool = True,
     ) -> None:
         self._check = check
@@ -53,6 +54,9 @@ class WebServer:
         self._is_draining = is_draining
         self._patience = patience or Patience()
         self._room = room
+        self._find = find
+        self.builds: dict[str, Mapping[str, bytes]] = {}
+        """Build → name → content of all files that are served."""
         self.shortcut = Shortcut(failure, is_draining, time.time, API_HEADERS) if shortcut else None
         self._app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._app.on_response_prepare.append(_add_headers)
@@ -87,7 +91,8 @@ class WebServer:
         self._app.router.add_route(method, path, self._connected(by_aiohttp(admits, handler), always=False))
 
     def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
-        files = StaticFiles(package, folder, prefix)
+        files = StaticFiles(package, folder, prefix, self._find)
+        self.builds[files.build] = files.contents
         files.routes(self)
         return files.url
 

@@ -156,18 +156,6 @@ async def test_only_listed_origins_may_open_a_live_post(host: HostUnderTest, ori
         assert (await response.json())["error"]["code"] == ("not_found" if allowed else "forbidden")
 
 
-async def test_a_static_file_is_kept_for_good_by_its_version_and_asked_about_without(host: HostUnderTest) -> None:
-    async with host.client.get(host.host.url + "/static/embed.js") as response:
-        etag = response.headers["ETag"]
-        assert response.headers["Cache-Control"] == "no-cache"
-        assert response.headers["X-Content-Type-Options"] == "nosniff"
-    async with host.client.get(host.host.url + "/static/embed.js", headers={"If-None-Match": etag}) as response:
-        assert response.status == 304
-    version = etag.strip('"')
-    async with host.client.get(host.host.url + f"/static/embed.js?v={version}") as response:
-        assert "immutable" in response.headers["Cache-Control"]
-
-
 async def test_a_person_gets_a_page_where_a_program_gets_json(host: HostUnderTest) -> None:
     async with host.client.get(host.host.url + "/embed/t3_<b>", headers={"Accept": "text/html"}) as response:
         assert response.status == 404
