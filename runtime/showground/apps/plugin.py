@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from showground.apps.installations import Installations
-from showground.apps.settings import AppSettings, spec_problems
+from showground.apps.setting_fields import spec_problems
+from showground.apps.settings import AppSettings
 from showground.errors import Problem, ShowgroundError
 from showground.hookspecs import Extend, Providers, hookimpl
 from showground.keys import InstallationId

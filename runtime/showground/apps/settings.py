@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
-import jsonschema
 import msgspec
 
 from showground.apps.deployment_secret import renew_deployment_secret
 from showground.apps.secrets import SecretBox
+from showground.apps.setting_fields import as_list, default_value, value_faults
 from showground.errors import Problem, ShowgroundError
 from showground.keys import KeySpace
 from showground.model import AppVersion, Frozen, Installation, Json, SettingSpec
 from showground.ops.redaction import Redactor
 from showground.redis.api import Redis, Script
-
-MAX_BYTES = 2048
-"""Of one value, as in Devvit."""
 
 SettingScope = Literal["installation", "app"]
 
@@ -34,6 +30,20 @@ _CHANGE = Script("""
 local unset = tonumber(ARGV[1])
 for i = 2, unset + 1 do redis.call('HDEL', KEYS[1], ARGV[i]) end
 for i = unset + 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+""")
+_REPLACE = Script("""
+redis.call('DEL', KEYS[1])
+for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+""")
+_WITHDRAW = Script("""
+for i = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
+""")
+_SWAP = Script("""
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
 """)
 
 
@@ -79,7 +89,7 @@ class AppSettings:
         for spec in specs:
             stored = _pairs(shared if spec.scope == "app" else own).get(spec.name)
             value = self._read(installation.app, spec, stored)
-            values[spec.name] = _default(spec) if value is None else value
+            values[spec.name] = default_value(spec) if value is None else value
         return values
 
     async def get(self, installation: Installation, name: str) -> Json:
@@ -113,7 +123,7 @@ class AppSettings:
                     is_secret=spec.is_secret,
                     is_set=spec.name in stored,
                     value=value,
-                    default=None if spec.is_secret else _default(spec),
+                    default=None if spec.is_secret else default_value(spec),
                     help_text=spec.help_text,
                     group=spec.group,
                     options=spec.options,
@@ -141,8 +151,8 @@ class AppSettings:
                     Problem(name, f"is not a setting of {version.app} for this scope", f"Known: {', '.join(specs)}.")
                 )
                 continue
-            values[name] = _listed(specs[name], value)
-            problems.extend(_faults(specs[name], values[name]))
+            values[name] = as_list(specs[name], value)
+            problems.extend(value_faults(specs[name], values[name]))
         if not problems:
             problems = await self._ask_app([(specs[n], v) for n, v in values.items()], installation, version)
         if problems:
@@ -170,7 +180,7 @@ class AppSettings:
 
     async def load(self, version: AppVersion, values: Mapping[str, Json], installation: Installation) -> None:
         """Make an installation's own values exactly *values*, those of an export, which were checked by the app when they
-        were set first and by `import_faults` since."""
+        were set first and by `setting_fields.import_faults` since."""
         fields = self._fields(version, values)
         key = self._own_key(installation)
         await self._redis.run(_REPLACE, [key], [word for pair in fields.items() for word in pair])
@@ -242,7 +252,7 @@ class AppSettings:
         if isinstance(sealed, str):
             value = self._box.open(app, spec.name, sealed)
             self._redactor.learn(value)
-        return None if _faults(spec, value) else value
+        return None if value_faults(spec, value) else value
 
     async def _ask_app(
         self, values: Sequence[tuple[SettingSpec, Json]], installation: Installation | None, version: AppVersion
@@ -261,72 +271,6 @@ class AppSettings:
         return [Problem(spec.name, answer) for (spec, _), answer in zip(asked, answers, strict=True) if answer]
 
 
-def import_faults(version: AppVersion, scope: str, name: str, value: Json) -> list[Problem]:
-    """What is wrong with one value of an export for this version."""
-    spec = next((s for s in version.registration.settings if s.name == name and s.scope == scope), None)
-    if spec is None:
-        return [
-            Problem(name, f"{version.app} {version.version} has no such setting", "Import into the version it is of.")
-        ]
-    return [Problem(name, "has no value")] if value is None else _faults(spec, value)
-
-
-_REPLACE = Script("""
-redis.call('DEL', KEYS[1])
-for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-""")
-_WITHDRAW = Script("""
-for i = 1, #ARGV, 2 do
-  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
-end
-""")
-_SWAP = Script("""
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
-""")
-
-
-SettingType = Literal["string", "paragraph", "number", "boolean", "select"]
-
-
-def setting_schema(type: SettingType, options: Sequence[str] = (), multi_select: bool = False) -> dict[str, Any]:
-    """JSON Schema (2020-12) of one field's value; None, which unsets it, is dealt with before."""
-    if type == "select":
-        schema: dict[str, Any] = {"type": "array", "items": {"enum": list(options)}, "uniqueItems": True}
-        return schema if multi_select else {**schema, "maxItems": 1}
-    return {"type": "string" if type == "paragraph" else type}
-
-
-@lru_cache(maxsize=512)
-def _validator(type: SettingType, options: tuple[str, ...], multi_select: bool) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(setting_schema(type, options, multi_select))
-
-
-def _faults(spec: SettingSpec, value: Json) -> list[Problem]:
-    if value is None:
-        return []
-    validator = _validator(spec.type, tuple(value for _, value in spec.options), spec.multi_select)
-    # The value of a secret must not come back in a message.
-    problems = [
-        Problem(spec.name, f"must be a {spec.type}" if spec.is_secret else error.message)
-        for error in validator.iter_errors(value)
-    ]
-    if not problems and len(msgspec.json.encode(value)) > MAX_BYTES:
-        problems.append(Problem(spec.name, f"is larger than {MAX_BYTES} bytes"))
-    return problems
-
-
-def _listed(spec: SettingSpec, value: Json) -> Json:
-    return [value] if spec.type == "select" and isinstance(value, str) else value
-
-
-def _default(spec: SettingSpec) -> Json:
-    if spec.type == "select":
-        return [] if spec.default is None else _listed(spec, spec.default)
-    return spec.default
-
-
 def _pairs(reply: Any) -> dict[str, bytes]:
     items = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {bytes(name).decode(): bytes(value) for name, value in items}
@@ -336,29 +280,3 @@ def _needed(installation: Installation | None) -> Installation:
     if installation is None:
         raise ShowgroundError("internal", "the values of an installation were asked for without it", "settings")
     return installation
-
-
-def spec_problems(spec: SettingSpec) -> list[Problem]:
-    """What is wrong with a field before it has any value: found at upload, so that it can't be met at run time."""
-    where = f"settings/{spec.name}"
-    problems = [
-        Problem(where, f"its default does not fit: {p.message}", "Give a default of the field's type.")
-        for p in _faults(spec, _default(spec))
-    ]
-    if spec.is_secret and spec.scope != "app":
-        problems.append(
-            Problem(where, "a secret has to be app-wide", 'Give it the scope "app", as Devvit asks for, too.')
-        )
-    if spec.is_secret and spec.type not in ("string", "paragraph"):
-        problems.append(Problem(where, f"a secret can't be a {spec.type}", "Make it a string."))
-    if spec.is_secret and spec.default is not None:
-        problems.append(
-            Problem(
-                where,
-                "a secret can't have a default",
-                "Whoever reads the bundle could read it; set it after the upload.",
-            )
-        )
-    if spec.type == "select" and not spec.options:
-        problems.append(Problem(where, "has no options to select from", "Give label and value of each."))
-    return problems

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from showground.apps.settings import import_faults
+from showground.apps.setting_fields import import_faults
 from showground.capabilities import Job
 from showground.errors import Problem
 from showground.model import AppVersion, Frozen, Json

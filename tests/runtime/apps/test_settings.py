@@ -7,7 +7,8 @@ import pytest
 
 from showground.apps.deployment_secret import deployment_secret
 from showground.apps.secrets import SecretBox, new_key
-from showground.apps.settings import AppSettings, spec_problems
+from showground.apps.setting_fields import spec_problems
+from showground.apps.settings import AppSettings
 from showground.errors import ShowgroundError
 from showground.keys import InstallationId, KeySpace
 from showground.model import AppVersion, Installation, Json, Registration, SettingSpec
