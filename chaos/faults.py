@@ -17,6 +17,10 @@ from chaos.store import ClusterStore, OneServer, SentinelStore, Store
 from chaos.watch import Watch
 
 
+PATIENCE_S = 8.0
+"""For which a fault waits for a host that can be spared, before it is left out."""
+
+
 class Harm(Protocol):
     async def do(self, fault: Fault) -> bool:
         """False when there was nothing to do it to."""
@@ -76,9 +80,11 @@ class Faults:
                 return await self._store.do(fault)
             case "clock jump":
                 return await self._set_clock(fault)
-        host = self._choose(fault)
-        if host is None:
-            return False
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        while (host := self._choose(fault)) is None:
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(0.1)
         host.is_disturbed = True
         try:
             return await self._disturb(host, fault)
