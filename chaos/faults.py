@@ -16,7 +16,6 @@ from chaos.server_faults import ServerFaults
 from chaos.store import ClusterStore, OneServer, SentinelStore, Store
 from chaos.watch import Watch
 
-
 PATIENCE_S = 8.0
 """For which a fault waits for a host that can be spared, before it is left out."""
 
