@@ -12,9 +12,11 @@ from showground.capabilities import COMMUNITY, PAGES
 from showground.hookspecs import Extend, Offer, Providers, Router, Services, hookimpl
 from showground.model import AppVersion, Invocation
 from showground_community.api import RedditApi
+from showground_community.demo import DemoPages
 from showground_community.forum import Forum
 from showground_community.pages import CommunityPages
 from showground_community.sessions import Sessions
+from showground_community.site import Site
 from showground_community.store import PERMANENT, Store
 
 
@@ -42,4 +44,6 @@ def context(invocation: Invocation, app: AppVersion, extend: Extend, providers: 
 def routes(router: Router, providers: Providers) -> None:
     forum = providers(COMMUNITY)
     if isinstance(forum, Forum):
-        CommunityPages(forum, providers(PAGES), forum.clock).register(router)
+        site = Site(forum, providers(PAGES), forum.clock, router)
+        CommunityPages(site).register(router)
+        DemoPages(site).register(router)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from showground.capabilities import Member
 from showground.keys import InstallationId
 from showground.model import Frozen
 
@@ -82,3 +83,8 @@ class Comment(Frozen, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, object]:
         told: dict[str, object] = msgspec.to_builtins(self)
         return {"permalink": f"/c/{self.community}/posts/{self.post_id}#{self.id}", **told}
+
+
+def is_shown(post: Post, member: Member | None) -> bool:
+    """Whether *member* (None: a stranger) sees it in lists and by its link."""
+    return not post.deleted and (not post.removed or (member is not None and member.is_moderator))
