@@ -23,6 +23,10 @@ MAX_ACKS = 1000
 """Outcomes handed in by one turn; the rest waits for the next one."""
 CLAIM_AT_ONCE = 128
 """Deliveries claimed by one turn, so that a busy shard does not starve this host's other ones."""
+FEW = 16
+"""While so many run, an outcome is handed in at once. While more do, a turn waits until a third of them have ended, or for
+`GATHER_S`: a turn has a price of its own, and what still runs keeps the workers busy meanwhile."""
+GATHER_S = 0.001
 COURTESY_S = (0.010, 0.030)
 """How long a host leaves new work to the host that claimed last on this shard, so that a wake-up starts one, not all."""
 
@@ -56,6 +60,7 @@ class Lane:
         self._alarm = Alarm(clock, tasks, self._wake)
         self._running: dict[tuple[str, str], Attempt] = {}
         self._acks: list[Ack] = []
+        self._gathering: asyncio.TimerHandle | None = None
         self._claiming = True
         self._idle = asyncio.Event()
         self._ticked_at = clock.monotonic()
@@ -95,7 +100,11 @@ class Lane:
 
     async def _turn(self) -> bool:
         """Hand in, claim, start. Returns whether there is work for another turn at once."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         acks, self._acks = self._acks[:MAX_ACKS], self._acks[MAX_ACKS:]
+        rest = bool(self._acks)
         want = self._slots.take(self.number, self._wake, CLAIM_AT_ONCE) if self._claiming else 0
         unused = want
         began = self._clock.monotonic()
@@ -121,7 +130,7 @@ class Lane:
         self._queue.count_dropped(turn.dropped_letters)
         poll = self._queue.settings.poll_s
         self._alarm.at(began + (poll if turn.next_due_s is None else min(poll, turn.next_due_s)))
-        return bool(self._acks) or (turn.more and self._claiming and len(turn.claims) > 0)
+        return rest or (turn.more and self._claiming and len(turn.claims) > 0)
 
     def _ended(self, attempt: Attempt, ack: Ack | None) -> None:
         """*attempt* is over; without an *ack* its claim was lost or is given back."""
@@ -131,7 +140,12 @@ class Lane:
         self._slots.give(1)
         if ack is not None:
             self._acks.append(ack)
-        self._wake.set()
+        running = len(self._running)
+        if running < FEW or 2 * len(self._acks) >= running:
+            self._wake.set()
+        elif self._gathering is None:
+            # The loop's own timer: this joins what ends together, and no promise depends on it.
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_S, self._wake.set)
 
     async def renew(self) -> None:
         """Renew the leases that have passed a quarter of their life, so that none passes half; cancel what was lost."""
