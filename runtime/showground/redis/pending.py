@@ -73,6 +73,12 @@ class Confirmation(Pending):
                     )
                 )
 
+    @property
+    def is_vain(self) -> bool:
+        """Whether the server itself refused every write for want of replicas (`min-replicas-to-write`)."""
+        replies = [reply for write in self._writes for reply in write.replies]
+        return all(isinstance(reply, CommandRefused) and str(reply).startswith("NOREPLICAS") for reply in replies)
+
     def fail(self, error: ShowgroundError) -> None:
         for write in self._writes:
             write.fail(error)

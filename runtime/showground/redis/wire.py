@@ -20,6 +20,7 @@ from showground.redis.pending import Confirmation, Pending, WriteWatch
 
 MAX_PENDING = 100_000
 """Commands that may wait for replies on one connection; more are refused as `overloaded`."""
+SHORT_WAIT_MS = 20
 MAX_PENDING_BYTES = 256 * 1024 * 1024
 _NOTHING = object()
 _pack: Callable[[tuple[Arg, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # typed as of one argument only
@@ -54,6 +55,8 @@ class Wire(asyncio.Protocol):
         self._writes = WriteWatch() if address.replicas else None
         self._unconfirmed: list[Pending] = []
         """Writes that no WAIT follows yet."""
+        self._waits_in_vain = False
+        """There is no replica now, so waiting for one would only hold up what is sent behind."""
 
     # --- sending ---
 
@@ -113,7 +116,9 @@ class Wire(asyncio.Protocol):
         replicas = self.address.replicas
         self._pending.append(Confirmation(writes, replicas, self._loop.time() + self._deadline_s))
         self._waiting += 1
-        self._out.append(_pack(("WAIT", replicas, round(self._deadline_s * 500))))
+        self._out.append(
+            _pack(("WAIT", replicas, SHORT_WAIT_MS if self._waits_in_vain else round(self._deadline_s * 500)))
+        )
 
     def unavailable(self, reason: str) -> ShowgroundError:
         return ShowgroundError("store_unavailable", f"Redis at {self.address}: {reason}", "redis")
@@ -172,6 +177,8 @@ class Wire(asyncio.Protocol):
             self._waiting_bytes -= entry.size
             if not entry.awaits_replicas:
                 entry.succeed()
+                if isinstance(entry, Confirmation):
+                    self._waits_in_vain = entry.is_vain
             if self._finishing and not self._pending:
                 self.abort(self._finishing)
 

@@ -147,6 +147,26 @@ async def test_a_write_that_its_replica_lacks_is_not_acknowledged(led: LedServer
     await until_it_works(safe, "SET", "k", "z", "EX", "60")
 
 
+async def test_a_server_that_lacks_replicas_refuses_at_once_and_goes_on_reading(led: LedServers, safe: Redis) -> None:
+    """As `min-replicas-to-write` has it: only the first refusal costs the wait for a replica."""
+    leader = led.leader()
+    await safe.call("SET", "k", "v", "EX", "60")
+    led.clients[leader].config_set("min-replicas-to-write", 1)
+    led.clients[1 - leader].replicaof("127.0.0.1", 1)
+    try:
+        await eventually(lambda: led.clients[leader].info("replication")["connected_slaves"] == 0)
+        for within_s in (1.0, *[0.3] * 5):
+            async with asyncio.timeout(within_s):
+                with pytest.raises(ShowgroundError, match="NOREPLICAS"):
+                    await safe.call("SET", "k", "w", "EX", "60")
+                assert await safe.call("GET", "k") == b"v"
+    finally:
+        led.clients[leader].config_set("min-replicas-to-write", 0)
+        await asyncio.to_thread(led.restore)
+    await until_it_works(safe, "SET", "k", "w", "EX", "60")
+    assert await safe.call("SET", "k", "x", "EX", "60") == b"OK"
+
+
 async def test_whatever_was_acknowledged_with_a_replica_survives_a_handover(led: LedServers, safe: Redis) -> None:
     """Sentinel promotes the replica while the old primary still takes writes: those that were not passed on are lost."""
     await safe.call("DEL", "log")
