@@ -20,6 +20,8 @@ from chaos.report import Report
 
 COMMUNITIES = ["alpha", "beta", "gamma"]
 QUIET_S = 90.0
+CALM_S = 4.0
+"""Between the last fault and the end of the jobs: a slot is late by `scheduler.claim_s`, 2 s, when its host failed with it."""
 QUOTA = 10_000_000
 """Bytes of an installation: much more than the load needs, and soon filled."""
 VIEWERS, LISTENERS = 3, 2
@@ -91,6 +93,7 @@ async def under_load(
     await happen()
     await asyncio.sleep(max(0.0, started + seconds - asyncio.get_running_loop().time()))
 
+    await asyncio.sleep(CALM_S)
     for late in await senders.stop():
         promises.breach(late)
     await planned.stop(COMMUNITIES)
