@@ -40,6 +40,8 @@ BROKEN_MS = 60_000
 """When to look again at a job whose times cannot be computed (a zone that left tzdata)."""
 SLICE = 50
 """Jobs planned before other work of the host gets its turn: about 2 ms."""
+MOST_IN_A_ROW = 20
+"""Looks at one shard that follow each other without a look at the others."""
 FIRST_BATCH = 64
 """Jobs taken by a look at a shard; twice as many after each look that found as many, up to the batch of the options.
 So the first runs of a burst are on their way while the rest is still read."""
@@ -153,11 +155,15 @@ class Loop:
         # A poke that comes while we look must not be lost, so the mark is set before.
         self._wake[shard] = NEVER
         try:
-            limit = min(self._batch[shard], self._options.batch)
-            claim = await self._store.claim(shard, limit, int(self._options.claim_s * 1000))
-            self._batch[shard] = 2 * limit if claim.full else FIRST_BATCH
-            self._ahead[shard] = claim.now_ms - self._clock.monotonic() * 1000
+            claim = await self._claim(shard)
             moves = await self._fire(shard, claim, started)
+            for _ in range(MOST_IN_A_ROW):
+                if not (claim.full and moves):
+                    break
+                # A burst. The store is asked for more while it writes down what was done.
+                started = self._clock.monotonic()
+                _, claim = await asyncio.gather(self._store.settle(shard, moves), self._claim(shard))
+                moves = await self._fire(shard, claim, started)
             if moves:
                 await self._store.settle(shard, moves)
         except BaseException:
@@ -166,6 +172,13 @@ class Loop:
         looks = [m.next_ms if m.wake_ms is None else m.wake_ms for m in moves]
         known = [claim.wake_ms, 0 if claim.full else None, *looks]
         self._wake[shard] = min([self._wake[shard], *(at for at in known if at is not None)])
+
+    async def _claim(self, shard: int) -> Claim:
+        limit = min(self._batch[shard], self._options.batch)
+        claim = await self._store.claim(shard, limit, int(self._options.claim_s * 1000))
+        self._batch[shard] = 2 * limit if claim.full else FIRST_BATCH
+        self._ahead[shard] = claim.now_ms - self._clock.monotonic() * 1000
+        return claim
 
     async def _fire(self, shard: int, claim: Claim, started: float) -> list[Move]:
         now_ms = claim.now_ms

@@ -31,7 +31,7 @@ class Options(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Slots that `misfire="all"` makes up for after one outage: the oldest; the rest is dropped."""
     claim_s: Seconds = 2.0
     """How long other hosts leave a due job to the host that took it. Only spares work: nothing is wrong when it runs out."""
-    batch: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 500
+    batch: Annotated[int, msgspec.Meta(ge=1, le=2000)] = 200
     """Due jobs taken at once from one shard."""
     poll_s: Annotated[float, msgspec.Meta(ge=0.001, le=1.0)] = 1.0
     """The longest sleep of the loop, for what a lost Pub/Sub message would have told."""

@@ -1,4 +1,8 @@
-"""One host's work on one shard: a loop of turns, each of which hands in what ended and claims what may run."""
+"""One host's work on one shard: a loop of turns, each of which hands in what ended and claims what may run.
+
+While many run, the next turn is sent before what the last one claimed is begun, so that Redis and the workers are busy at the
+same time.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from showground.clock import Clock
 from showground.deliveries.alarm import Alarm
 from showground.deliveries.attempts import Attempt, Attempts
 from showground.deliveries.queue import RedisDeliveries
-from showground.deliveries.shard import Ack, Shard
+from showground.deliveries.shard import Ack, Shard, Turn
 from showground.deliveries.slots import Slots
 from showground.errors import ShowgroundError
 from showground.model import HostEvent
@@ -59,6 +63,10 @@ class Lane:
         self._wake = asyncio.Event()
         self._alarm = Alarm(clock, tasks, self._wake)
         self._running: dict[tuple[str, str], Attempt] = {}
+        self._at_once = min(CLAIM_AT_ONCE, max(FEW, queue.settings.concurrency // 2))
+        """Half of what one installation may have under way: one half is claimed and handed in while the other runs."""
+        self._unbegun: list[Attempt] = []
+        """Claimed by the last turn, and begun when the next is on its way."""
         self._acks: list[Ack] = []
         self._gathering: asyncio.TimerHandle | None = None
         self._claiming = True
@@ -105,16 +113,22 @@ class Lane:
             self._gathering = None
         acks, self._acks = self._acks[:MAX_ACKS], self._acks[MAX_ACKS:]
         rest = bool(self._acks)
-        want = self._slots.take(self.number, self._wake, CLAIM_AT_ONCE) if self._claiming else 0
+        want = self._slots.take(self.number, self._wake, self._at_once) if self._claiming else 0
         unused = want
         began = self._clock.monotonic()
+        call = self._tasks.start("turn", self.shard.turn(acks, want, self._host_id, self._queue.settings))
         try:
-            turn = await self.shard.turn(acks, want, self._host_id, self._queue.settings)
+            if self._unbegun:
+                await asyncio.sleep(0)  # it makes its command
+                await asyncio.sleep(0)  # which is written
+                self._begin()
+            turn: Turn = await call
             unused = max(0, want - len(turn.claims))
         except BaseException:
             # It may have happened all the same: then these acks are refused next time, and what was claimed for us
             # comes back when its lease ends.
             self._acks = acks + self._acks
+            call.cancel()
             raise
         finally:
             self._slots.give(unused)
@@ -122,7 +136,10 @@ class Lane:
         for claim in turn.claims:
             attempt = self._attempts.take(claim, turn.now_ms, self._ended)
             self._running[claim.installation, claim.id] = attempt
-            attempt.start()
+            self._unbegun.append(attempt)
+        again = rest or (turn.more and self._claiming and len(turn.claims) > 0)
+        if len(self._unbegun) < FEW or not (again or self._wake.is_set()):
+            self._begin()
         if turn.refused:
             self._observe("delivery_fenced", len(turn.refused))
             for position in turn.refused:
@@ -130,7 +147,12 @@ class Lane:
         self._queue.count_dropped(turn.dropped_letters)
         poll = self._queue.settings.poll_s
         self._alarm.at(began + (poll if turn.next_due_s is None else min(poll, turn.next_due_s)))
-        return rest or (turn.more and self._claiming and len(turn.claims) > 0)
+        return again
+
+    def _begin(self) -> None:
+        attempts, self._unbegun = self._unbegun, []
+        for attempt in attempts:
+            attempt.start()
 
     def _ended(self, attempt: Attempt, ack: Ack | None) -> None:
         """*attempt* is over; without an *ack* its claim was lost or is given back."""

@@ -82,6 +82,35 @@ def counted_turns(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> tuple[Counte
     return turns, looked
 
 
+async def test_redis_takes_a_turn_while_what_the_last_one_claimed_is_begun(
+    bench: Bench, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one of them would always wait for the other."""
+    queue, run = bench.queue(concurrency=100), bench.redis.run
+    under_way = meanwhile = 0
+
+    async def watched(script: Script, keys: Sequence[str], args: Sequence[Arg] = ()) -> Reply:
+        nonlocal under_way
+        under_way += script is TURN
+        try:
+            return await run(script, keys, args)
+        finally:
+            under_way -= script is TURN
+
+    async def handle(delivery: Delivery, attempt: int) -> bytes:
+        nonlocal meanwhile
+        meanwhile += under_way
+        return b"null"
+
+    keys = [(installation_id("app", "town"), f"d{n}") for n in range(1000)]
+    await queue.enqueue([make(id) for _, id in keys])
+    monkeypatch.setattr(bench.redis, "run", watched)
+    async with bench.runner(queue, handle), Outcomes(queue) as outcomes:
+        found = await outcomes.wait(keys, 10)
+    assert {outcome.status if outcome else None for outcome in found} == {"done"}
+    assert meanwhile > 700
+
+
 async def test_new_work_wakes_one_host_and_not_all(
     bench: Bench, make: Make, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
