@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 
 from showground.clock import Clock
 from showground.deliveries.alarm import Alarm
@@ -116,19 +117,13 @@ class Lane:
         want = self._slots.take(self.number, self._wake, self._at_once) if self._claiming else 0
         unused = want
         began = self._clock.monotonic()
-        call = self._tasks.start("turn", self.shard.turn(acks, want, self._host_id, self._queue.settings))
         try:
-            if self._unbegun:
-                await asyncio.sleep(0)  # it makes its command
-                await asyncio.sleep(0)  # which is written
-                self._begin()
-            turn: Turn = await call
+            turn = await self._ask(acks, want)
             unused = max(0, want - len(turn.claims))
         except BaseException:
             # It may have happened all the same: then these acks are refused next time, and what was claimed for us
             # comes back when its lease ends.
             self._acks = acks + self._acks
-            call.cancel()
             raise
         finally:
             self._slots.give(unused)
@@ -148,6 +143,28 @@ class Lane:
         poll = self._queue.settings.poll_s
         self._alarm.at(began + (poll if turn.next_due_s is None else min(poll, turn.next_due_s)))
         return again
+
+    async def _ask(self, acks: Sequence[Ack], want: int) -> Turn:
+        if not self._unbegun:
+            return await self.shard.turn(acks, want, self._host_id, self._queue.settings)
+
+        async def ask() -> Turn | Exception:
+            try:
+                return await self.shard.turn(acks, want, self._host_id, self._queue.settings)
+            except Exception as error:  # told to the one who waits, not to the log of tasks
+                return error
+
+        asking = self._tasks.start("turn", ask())
+        try:
+            await asyncio.sleep(0)  # it makes its command
+            await asyncio.sleep(0)  # which is written
+            self._begin()
+            told: Turn | Exception = await asking
+        finally:
+            asking.cancel()
+        if isinstance(told, Exception):
+            raise told
+        return told
 
     def _begin(self) -> None:
         attempts, self._unbegun = self._unbegun, []
