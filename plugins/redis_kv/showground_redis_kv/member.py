@@ -10,7 +10,6 @@ A command is a list: its name, then text, bytes or numbers. Other replies are ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from typing import Any
 
 from showground.capabilities import Argument, KeyValue, KeyValueReply, KeyValueTransaction
@@ -31,7 +30,7 @@ class Member:
         self._shared = f"{invocation.app}:*"
         self._provider = provider
         self._transactions: dict[int, KeyValueTransaction] = {}
-        self._ids = count(1)
+        self._last = 0
 
     @property
     def methods(self) -> Mapping[str, Method]:
@@ -56,7 +55,7 @@ class Member:
 
     async def open(self, keys: Sequence[str], shared: bool = False) -> int:
         transaction = await self._provider().transaction(self._scope(shared), keys)
-        number = next(self._ids)
+        self._last = number = self._last + 1
         self._transactions[number] = transaction
         return number
 

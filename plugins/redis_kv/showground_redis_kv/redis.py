@@ -15,7 +15,7 @@ from showground.model import Json
 from showground.redis.api import Arg, CommandRefused, Reply
 from showground.tasks import Tasks
 from showground_redis_kv import export
-from showground_redis_kv.commands import check_size
+from showground_redis_kv.commands import REQUEST_BYTES, check_size
 from showground_redis_kv.quota import CORRECT, QUOTA_BYTES, WRITE, over_quota, write_arguments
 from showground_redis_kv.scope import Prepared, Scope, refused
 from showground_redis_kv.transaction import MAX_OPEN, TIMEOUT_S, RedisTransaction
@@ -54,7 +54,8 @@ class RedisKeyValue:
             prepared = own.prepare(words)
         except ShowgroundError as error:
             return error
-        check_size((prepared.words,))
+        if sum(map(len, prepared.words)) > REQUEST_BYTES:
+            check_size((prepared.words,))
         if prepared.command.writes:
             (reply,) = await self._send(own, (prepared,))
         else:

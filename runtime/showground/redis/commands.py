@@ -25,7 +25,8 @@ class Commands(ABC):
             return []
         replies = await self._send(commands)
         for reply in replies:
-            checked(reply)
+            if type(reply) is CommandRefused:
+                checked(reply)
         return replies
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg] = ()) -> Reply:

@@ -113,10 +113,15 @@ class Connection:
         finally:
             self._waiting -= 1
 
-    async def send(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
+    def send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
+        """As `Wire.send`, on a wire that works now or is there within the deadline."""
         wire = self._wire
-        if wire is None or not wire.usable:
-            wire = await self.wire()
+        if wire is not None and wire.usable:
+            return wire.send(commands)
+        return self._send_later(commands)
+
+    async def _send_later(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
+        wire = await self.wire()
         return await wire.send(commands)
 
     def reset(self, reason: str) -> None:

@@ -25,6 +25,8 @@ from showground.worker.loader import Load, find_loader, rehearse
 from showground.worker.syscalls import libc
 
 PR_SET_CHILD_SUBREAPER = 36
+YOUNG_OBJECTS = 3_000
+"""New objects in a worker between two runs of the garbage collector; Python's 700 are less than 64 calls under way hold."""
 WARM = (
     "uvloop",
     "showground.worker.serving",
@@ -175,6 +177,7 @@ def main(descriptor: int, host: int, loader: str) -> None:
     rehearse(loader)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
     zygote.serve()
 
 
