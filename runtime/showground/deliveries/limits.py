@@ -18,7 +18,7 @@ class DeliverySettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=
 
     lease_s: float = 30.0
     """How long a claim holds without being renewed; it is renewed at half of this while the handler runs."""
-    concurrency: int = 8
+    concurrency: int = 32
     """Deliveries of one installation that run at once, over all hosts."""
     in_flight: int = 512
     """Deliveries that this host runs at once, over all installations."""

@@ -6,6 +6,7 @@ enough entropy that a slow hash would add nothing), in the hash `sg:tokens`, so 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import secrets
@@ -202,6 +203,7 @@ class Tokens:
         return token
 
 
+@functools.lru_cache(maxsize=256)
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 

@@ -133,6 +133,7 @@ class ServerProcess:
             "appendonly": "yes" if self._append_only else "no",
             "appendfsync": self._fsync,
             "save": '""',
+            "auto-aof-rewrite-min-size": "256mb",  # at 64 a busy host forks its server every few seconds
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
             "databases": "1",
