@@ -51,7 +51,7 @@ class Answer(Frozen, frozen=True, kw_only=True):
 
 
 Admit = Callable[[Asked], Awaitable[None]]
-"""Raises `ShowgroundError` unless the caller may ask; called before the body is read."""
+"""Raises `ShowgroundError` unless the caller may ask."""
 Exchange = Callable[[Asked, bytes], Awaitable[Answer]]
 """Takes the body (at most 8 MiB) and gives JSON; raises `ShowgroundError`, which is answered in the one JSON shape."""
 
@@ -60,8 +60,11 @@ class Exchanges(Protocol):
     """Serves routes of this kind; the web server is one."""
 
     def exchange(
-        self, method: str, path: str, handler: Exchange, scope: str | None, admit: Admit | None = None
+        self, method: str, path: str, handler: Exchange, scope: str | None, early: Admit | None = None
     ) -> None:
-        """Serve *path*. *scope* is what the caller's token must cover for the community and app of the path; a route whose
-        path names neither may check the token itself, in *admit*."""
+        """Serve *path*. *scope* is what the caller's token must cover for the community and app of the path.
+
+        A route whose path names neither checks the token in its handler, and may do so roughly in *early*, which is asked before
+        a body is waited for, and not at all when it is there already.
+        """
         ...

@@ -19,8 +19,8 @@ from showground.keys import InstallationId
 from showground.model import Json, Outcome
 
 Authorize = Callable[[Asked, Collection[str]], Awaitable[None]]
-"""Raise unless the caller may emit into these communities, which only the events themselves name. Asked first about none of
-them, before the body is read: then it is about the token alone."""
+"""Raise unless the caller may emit into these communities, which only the events themselves name. About none of them: unless the
+token is good for any."""
 Ended = Mapping[tuple[InstallationId, str], Outcome | None]
 
 
@@ -39,7 +39,7 @@ class Routes(Exchanges, Protocol):
 def event_routes(router: Routes, intake: Intake, catalogue: Catalogue, authorize: Authorize | None = None) -> None:
     """`POST /api/v1/events` and `GET /api/v1/event-types`."""
 
-    async def admit(asked: Asked) -> None:
+    async def early(asked: Asked) -> None:
         _wait(asked)
         if authorize is not None:
             await authorize(asked, ())
@@ -69,7 +69,7 @@ def event_routes(router: Routes, intake: Intake, catalogue: Catalogue, authorize
         )
 
     # The path names no community, so a token that is for one only is checked by `authorize`, event by event.
-    router.exchange("POST", "/api/v1/events", post, "emit" if authorize is None else None, admit)
+    router.exchange("POST", "/api/v1/events", post, "emit" if authorize is None else None, early)
     router("GET", "/api/v1/event-types", types, "read")
 
 

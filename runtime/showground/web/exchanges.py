@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from multidict import CIMultiDict, MultiDict
@@ -59,19 +59,21 @@ class KnownAsked:
         self.query: Mapping[str, str] = MultiDict(asked.query)
 
 
-def by_aiohttp(admits: Sequence[Admit], handler: Exchange) -> ConnectedHandler:
+def by_aiohttp(admit: Admit | None, early: Admit | None, handler: Exchange) -> ConnectedHandler:
     """A handler of aiohttp's that admits, reads the body, and tells the connection what answered."""
 
     async def route(asked: Asked, body: bytes) -> Answer:
-        for admit in admits:
+        if admit is not None:
             await admit(asked)
         return await handler(asked, body)
 
     async def serve(request: web.Request, connection: PatientConnection | None) -> web.Response:
         asked = OneAsked(request)
         try:
-            for admit in admits:
+            if admit is not None:
                 await admit(asked)
+            if early is not None:
+                await early(asked)
             answer = await handler(asked, await request.read())
             if connection is not None:
                 connection.learn(route, request, asked)

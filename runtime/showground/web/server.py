@@ -82,13 +82,11 @@ class WebServer:
         self._app.router.add_route(method, path, self._contained(served, path in ALWAYS_ANSWERED))
 
     def exchange(
-        self, method: str, path: str, handler: Exchange, scope: str | None, admit: Admit | None = None
+        self, method: str, path: str, handler: Exchange, scope: str | None, early: Admit | None = None
     ) -> None:
         self.routes.append((method, path, scope))
-        admits = [] if scope is None else [admitting(scope, self._check)]
-        if admit is not None:
-            admits.append(admit)
-        self._app.router.add_route(method, path, self._connected(by_aiohttp(admits, handler), always=False))
+        admit = None if scope is None else admitting(scope, self._check)
+        self._app.router.add_route(method, path, self._connected(by_aiohttp(admit, early, handler), always=False))
 
     def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
         files = StaticFiles(package, folder, prefix, self._find)

@@ -51,9 +51,9 @@ class Routes:
         self.app.router.add_route(method, path, handler)
 
     def exchange(
-        self, method: str, path: str, handler: Exchange, scope: str | None, admit: Admit | None = None
+        self, method: str, path: str, handler: Exchange, scope: str | None, early: Admit | None = None
     ) -> None:
-        served = by_aiohttp([] if admit is None else [admit], handler)
+        served = by_aiohttp(None, early, handler)
 
         async def serve(request: web.Request) -> web.StreamResponse:
             return await served(request, None)
