@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict, MultiDict
 
 from showground.exchange import Admit, Answer, Asked, Exchange
+from showground.web.answers import AnswerBytes, WrittenResponse
 from showground.web.connections import PatientConnection
 
 ConnectedHandler = Callable[[web.Request, PatientConnection | None], Awaitable[web.StreamResponse]]
@@ -59,7 +60,7 @@ class KnownAsked:
         self.query: Mapping[str, str] = MultiDict(asked.query)
 
 
-def by_aiohttp(admit: Admit | None, early: Admit | None, handler: Exchange) -> ConnectedHandler:
+def by_aiohttp(admit: Admit | None, early: Admit | None, handler: Exchange, answers: AnswerBytes) -> ConnectedHandler:
     """A handler of aiohttp's that admits, reads the body, and tells the connection what answered."""
 
     async def route(asked: Asked, body: bytes) -> Answer:
@@ -67,7 +68,7 @@ def by_aiohttp(admit: Admit | None, early: Admit | None, handler: Exchange) -> C
             await admit(asked)
         return await handler(asked, body)
 
-    async def serve(request: web.Request, connection: PatientConnection | None) -> web.Response:
+    async def serve(request: web.Request, connection: PatientConnection | None) -> web.StreamResponse:
         asked = OneAsked(request)
         try:
             if admit is not None:
@@ -80,6 +81,13 @@ def by_aiohttp(admit: Admit | None, early: Admit | None, handler: Exchange) -> C
         finally:
             if connection is not None:
                 connection.answers_shortly()
+        if request.keep_alive and request.version == HttpVersion11 and _is_read(request):
+            return WrittenResponse(answer.status, answers.of(answer))
         return web.Response(body=answer.body, status=answer.status, content_type="application/json")
 
     return serve
+
+
+def _is_read(request: web.Request) -> bool:
+    """Whether the client has read all that was sent. One that does not has to wait, which aiohttp's own responses see to."""
+    return request.transport is not None and request.transport.get_write_buffer_size() == 0

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from showground.errors import ShowgroundError
 from showground.exchange import Admit, Exchange
+from showground.web.answers import AnswerBytes
 from showground.web.auth import Handler, TokenCheck, admitting, guarded
 from showground.web.connections import Doorway, Patience, PatientConnection, connection_of
 from showground.web.errors import error_response, failure, has_gone
@@ -57,7 +58,8 @@ class WebServer:
         self._find = find
         self.builds: dict[str, Mapping[str, bytes]] = {}
         """Build → name → content of all files that are served."""
-        self.shortcut = Shortcut(failure, is_draining, time.time, API_HEADERS) if shortcut else None
+        self._answers = AnswerBytes(time.time, API_HEADERS)
+        self.shortcut = Shortcut(self._answers, failure, is_draining) if shortcut else None
         self._app = web.Application(client_max_size=MAX_BODY_BYTES)
         self._app.on_response_prepare.append(_add_headers)
         self.routes: list[tuple[str, str, str | None]] = []
@@ -86,7 +88,9 @@ class WebServer:
     ) -> None:
         self.routes.append((method, path, scope))
         admit = None if scope is None else admitting(scope, self._check)
-        self._app.router.add_route(method, path, self._connected(by_aiohttp(admit, early, handler), always=False))
+        self._app.router.add_route(
+            method, path, self._connected(by_aiohttp(admit, early, handler, self._answers), always=False)
+        )
 
     def files(self, prefix: str, package: str, folder: str) -> Callable[[str], str]:
         files = StaticFiles(package, folder, prefix, self._find)

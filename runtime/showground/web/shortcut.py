@@ -11,17 +11,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
-from email.utils import formatdate
-from http import HTTPStatus
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http import SERVER_SOFTWARE
 
 from showground.crew import Crew
 from showground.exchange import Asked, Exchange
 from showground.tasks import Tasks
+from showground.web.answers import AnswerBytes
 from showground.web.connections import Doorway, Patience, PatientConnection
 from showground.web.exchanges import KnownAsked
 
@@ -59,19 +57,12 @@ class Head:
 class Shortcut:
     """The heads that are known, and what runs of them."""
 
-    def __init__(
-        self, failure: Failure, is_draining: Callable[[], bool], now_s: Callable[[], float], headers: Mapping[str, str]
-    ) -> None:
-        """*headers* are those that every answer of the host carries."""
+    def __init__(self, answers: AnswerBytes, failure: Failure, is_draining: Callable[[], bool]) -> None:
+        self._answers = answers
         self._failure = failure
         self._is_draining = is_draining
-        self._now_s = now_s
-        self._more = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
         self._known: OrderedDict[bytes, tuple[Exchange, Asked]] = OrderedDict()
         self._seen: set[bytes] = set()
-        self._second = -1
-        self._dated = b""
-        self._statuses: dict[int, bytes] = {}
         self._tasks = Tasks()
         self._crew = Crew("answer", self._tasks)
         self.taken = 0
@@ -111,40 +102,9 @@ class Shortcut:
         """The whole response, as aiohttp would write it."""
         self.taken += 1
         try:
-            answer = await route(asked, body)
+            return self._answers.of(await route(asked, body))
         except Exception as error:
-            return self._written(self._failure(asked, error))
-        return b"%sContent-Type: application/json\r\nContent-Length: %d\r\n%s%s\r\n%s" % (
-            self._statuses.get(answer.status) or self._status(answer.status),
-            len(answer.body),
-            self._date(),
-            self._more,
-            answer.body,
-        )
-
-    def _written(self, response: web.Response) -> bytes:
-        body = response.body
-        assert isinstance(body, bytes)
-        own = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items()).encode()
-        return b"%s%sContent-Length: %d\r\n%s%s\r\n%s" % (
-            self._status(response.status),
-            own,
-            len(body),
-            self._date(),
-            self._more,
-            body,
-        )
-
-    def _status(self, status: int) -> bytes:
-        line = self._statuses[status] = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-        return line
-
-    def _date(self) -> bytes:
-        now = int(self._now_s())
-        if now != self._second:
-            self._second = now
-            self._dated = f"Date: {formatdate(now, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n".encode()
-        return self._dated
+            return self._answers.of_response(self._failure(asked, error))
 
 
 def _is_plain(key: bytes, request: web.BaseRequest) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from showground.events.routes import event_routes
 from showground.exchange import Admit, Asked, Exchange
 from showground.model import Delivery, TriggerSpec
 from showground.testing.web import errors
+from showground.web.answers import AnswerBytes
 from showground.web.exchanges import by_aiohttp
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Routes:
     def exchange(
         self, method: str, path: str, handler: Exchange, scope: str | None, early: Admit | None = None
     ) -> None:
-        served = by_aiohttp(None, early, handler)
+        served = by_aiohttp(None, early, handler, AnswerBytes(time.time, {}))
 
         async def serve(request: web.Request) -> web.StreamResponse:
             return await served(request, None)

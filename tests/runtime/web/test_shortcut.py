@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -357,3 +358,19 @@ async def test_a_connection_that_only_ever_goes_the_shorter_way_is_closed_when_i
         teacher.close()
         client.close()
         await server.server.stop()
+
+
+async def test_a_client_that_reads_nothing_is_not_answered_without_end(long: Echo) -> None:
+    """Neither way keeps more than one answer beyond what aiohttp lets wait."""
+    body, sent = b"x" * 60_000, 0
+    _, writer = await asyncio.open_connection("127.0.0.1", long.port, limit=1)
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while sent < 400:
+                    writer.write(post(body))
+                    await writer.drain()
+                    sent += 1
+        assert sent < 400, "the server stopped reading"
+    finally:
+        writer.transport.abort()
