@@ -30,6 +30,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 T = TypeVar("T")
 Method = Callable[..., Awaitable[Any]]
+"""A coroutine function; or a `showground.soon.Quick`, for which the host often needs no task."""
 
 
 class Emit(Protocol):

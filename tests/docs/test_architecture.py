@@ -8,7 +8,7 @@ import grimp
 
 PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text("utf-8")
 ROOT = "showground"
-BASE = {"errors", "keys", "model", "clock", "tasks", "crew"}
+BASE = {"errors", "keys", "model", "clock", "tasks", "crew", "soon"}
 ANYTHING = {"host", "cli", "testing", "__main__"}
 
 

@@ -16,6 +16,7 @@ from showground.capabilities import Argument, KeyValue, KeyValueReply, KeyValueT
 from showground.errors import ShowgroundError
 from showground.hookspecs import Method
 from showground.model import Invocation
+from showground.soon import Quick, Soon
 from showground_redis_kv.commands import invalid
 
 MAX_COMMANDS = 10_000
@@ -35,7 +36,7 @@ class Member:
     @property
     def methods(self) -> Mapping[str, Method]:
         return {
-            "execute": self.execute,
+            "execute": Quick(self.execute, self.soon),
             "transaction_open": self.open,
             "transaction_execute": self.transaction_execute,
             "transaction_exec": self.exec,
@@ -52,6 +53,13 @@ class Member:
             raise ShowgroundError("too_large", f"{len(commands)} commands at once; {MAX_COMMANDS} are allowed", "redis")
         results = await self._provider().execute(self._scope(shared), commands)
         return [_on_the_wire(result) for result in results]
+
+    def soon(self, commands: Sequence[Sequence[Argument]], shared: bool = False) -> Soon[list[Any]] | None:
+        """`execute` of a single read."""
+        if not isinstance(commands, list) or len(commands) != 1 or not isinstance(commands[0], list):
+            return None
+        found = self._provider().soon(self._scope(shared), commands[0])
+        return None if found is None else found.then(lambda result: [_on_the_wire(result)])
 
     async def open(self, keys: Sequence[str], shared: bool = False) -> int:
         transaction = await self._provider().transaction(self._scope(shared), keys)

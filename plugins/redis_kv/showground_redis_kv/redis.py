@@ -13,6 +13,8 @@ from showground.errors import ShowgroundError
 from showground.hookspecs import Services
 from showground.model import Json
 from showground.redis.api import Arg, CommandRefused, Reply
+from showground.redis.connection import checked
+from showground.soon import Soon
 from showground.tasks import Tasks
 from showground_redis_kv import export
 from showground_redis_kv.commands import REQUEST_BYTES, check_size
@@ -48,6 +50,19 @@ class RedisKeyValue:
         check_size([prepared.words for prepared in every])
         replies = await self._send(own, every)
         return [self._result(own, prepared, reply) for prepared, reply in zip(every, replies, strict=True)]
+
+    def soon(self, scope: str, command: Sequence[Argument]) -> Soon[KeyValueReply | Exception] | None:
+        own = self._scope(scope)
+        try:
+            prepared = own.prepare(command)
+        except ShowgroundError:
+            return None
+        if prepared.command.writes or sum(map(len, prepared.words)) > REQUEST_BYTES:
+            return None
+        future = self._redis.soon((prepared.words,))
+        if future is None:
+            return None
+        return Soon(future, lambda replies: self._result(own, prepared, checked(replies[0])))
 
     async def _execute_one(self, own: Scope, words: Sequence[Argument]) -> KeyValueReply | Exception:
         try:

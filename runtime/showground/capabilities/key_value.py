@@ -7,6 +7,7 @@ from typing import Protocol
 
 from showground.keys import CapabilityKey
 from showground.model import Json
+from showground.soon import Soon
 
 Argument = str | bytes | int | float
 KeyValueReply = None | bool | int | float | str | bytes | list["KeyValueReply"]
@@ -40,6 +41,10 @@ class KeyValue(Protocol):
         Errors: `unknown_command` (not on the allow-list), `invalid` (wrong arity), `wrong_type`, `quota_exceeded`
         (writes only; nothing was written), `too_large`.
         """
+        ...
+
+    def soon(self, scope: str, command: Sequence[Argument]) -> Soon[KeyValueReply | Exception] | None:
+        """One read without a coroutine; None, and nothing was done, where `execute` has to be asked, which is always right."""
         ...
 
     async def transaction(self, scope: str, watch: Sequence[str]) -> KeyValueTransaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -70,6 +71,13 @@ class Redis(Protocol):
 
     async def pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
         """Send several commands in order, not atomically. An error reply stands in the list as a `CommandRefused`."""
+        ...
+
+    def soon(self, commands: Sequence[Sequence[Arg]]) -> asyncio.Future[list[Reply]] | None:
+        """The same where it can be sent at once, to a server that is there; None, and nothing was sent, where it can't.
+
+        Replies are as the server gave them: ask `showground.redis.connection.checked` what they say of the server.
+        """
         ...
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Arg] = ()) -> Reply:

@@ -53,6 +53,9 @@ class SingleRedis(Commands):
     def _send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
         return self._connection.send(commands)
 
+    def soon(self, commands: Sequence[Sequence[Arg]]) -> asyncio.Future[list[Reply]] | None:
+        return self._connection.send_now(commands)
+
     def transaction(self, key: str) -> AbstractAsyncContextManager[Transaction]:
         return self._lender.lend()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Sequence
 
@@ -19,6 +20,10 @@ class Commands(ABC):
     @abstractmethod
     def _send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
         """A reply for each of *commands*, in their order; refusals are among them."""
+
+    def soon(self, commands: Sequence[Sequence[Arg]]) -> asyncio.Future[list[Reply]] | None:
+        """As `Redis.soon`."""
+        return None
 
     async def pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
         if not commands:

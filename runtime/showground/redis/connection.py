@@ -115,10 +115,12 @@ class Connection:
 
     def send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
         """As `Wire.send`, on a wire that works now or is there within the deadline."""
+        return self.send_now(commands) or self._send_later(commands)
+
+    def send_now(self, commands: Sequence[Sequence[Arg]]) -> asyncio.Future[list[Reply]] | None:
+        """As `Wire.send`; None when there is no wire now."""
         wire = self._wire
-        if wire is not None and wire.usable:
-            return wire.send(commands)
-        return self._send_later(commands)
+        return wire.send(commands) if wire is not None and wire.usable else None
 
     async def _send_later(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
         wire = await self.wire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -10,6 +11,7 @@ from showground.errors import ShowgroundError
 from showground.hookspecs import Extend, Method
 from showground.keys import InstallationId
 from showground.model import AppVersion, Invocation
+from showground.soon import Quick
 
 log = logging.getLogger("showground.broker")
 
@@ -50,6 +52,55 @@ class Session:
         `overloaded` (64 calls are open), what the plugin raised as `ShowgroundError`, and `plugin_error` for anything else;
         its details are in the host's log only.
         """
+        function = self._find(member, method)
+        self._open += 1
+        try:
+            return await function(*args)
+        except Exception as error:
+            raise self._told(member, method, function, error) from None
+        finally:
+            self._open -= 1
+
+    def soon(
+        self, member: str, method: str, args: Sequence[object], on_end: Callable[[object, ShowgroundError | None], None]
+    ) -> Callable[[], object] | None:
+        """The same without a task: *on_end* is told the result or the error, unless what is returned was called, which cancels.
+
+        None, and nothing was begun, when `call` has to be used. Raises as `call` does, for what is wrong before it begins.
+        """
+        function = self._find(member, method)
+        if type(function) is not Quick:
+            return None
+        try:
+            begun = function.soon(*args)
+        except Exception as error:
+            raise self._told(member, method, function, error) from None
+        if begun is None:
+            return None
+        self._open += 1
+
+        def ended(future: asyncio.Future[object]) -> None:
+            self._open -= 1
+            if future.cancelled():
+                return
+            try:
+                result = begun.result()
+            except Exception as error:
+                on_end(None, self._told(member, method, function, error))
+            else:
+                on_end(result, None)
+
+        begun.future.add_done_callback(ended)
+        return begun.future.cancel
+
+    def _told(self, member: str, method: str, function: Method, error: Exception) -> ShowgroundError:
+        """What the app hears of *error*."""
+        if isinstance(error, ShowgroundError):
+            return error
+        log.error("context.%s.%s failed for %s", member, method, self._invocation.installation, exc_info=error)
+        return failed(member, method, function)
+
+    def _find(self, member: str, method: str) -> Method:
         fault = self._fault(self._invocation.installation)
         if fault is not None:
             # Its data was removed, or is being replaced; a handler that outlives that must leave nothing behind.
@@ -76,16 +127,7 @@ class Session:
                 "Await some of them first.",
                 retry_after=0.1,
             )
-        self._open += 1
-        try:
-            return await function(*args)
-        except ShowgroundError:
-            raise
-        except Exception as error:
-            log.exception("context.%s.%s failed for %s", member, method, self._invocation.installation)
-            raise failed(member, method, function) from error
-        finally:
-            self._open -= 1
+        return function
 
     def _look_for(self, member: str) -> None:
         """Ask plugins until one has given *member*, or all have been asked."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from showground.crew import Job
 from showground.errors import ShowgroundError
 from showground.model import Invocation, Registration
 from showground.supervisor.broker import Session
@@ -100,7 +99,8 @@ class Running:
         """On the clock's monotonic time."""
         self.cancelled_at: float | None = None
         self.session: Session | None = None
-        self.calls: dict[int, Job] | None = None
+        self.calls: dict[int, Callable[[], object]] | None = None
+        """By its number, what cancels each capability call that is open."""
         self.worker: Worker | None = None
         """None while it waits for one."""
 

@@ -265,20 +265,43 @@ class ProcessWorker:
         assert running.calls is not None
         if number in running.calls:
             raise ShowgroundError("protocol_error", f"two open calls with the number {number}")
-        running.calls[number] = self._crew.start(self._serve(running, running.session, number, member, name, args))
+        try:
+            if not self._serve_soon(running, running.session, number, member, name, args):
+                serving = self._serve(running, running.session, number, member, name, args)
+                running.calls[number] = self._crew.start(serving).cancel
+        except ShowgroundError as error:
+            self._send([ERROR, number, error.to_json()["error"]])
+
+    def _serve_soon(
+        self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]
+    ) -> bool:
+        def ended(result: object, error: ShowgroundError | None) -> None:
+            if running.calls is not None:
+                running.calls.pop(number, None)
+            self._answer(number, member, method, result, error)
+
+        cancel = session.soon(member, method, args, ended)
+        if cancel is None or running.calls is None:
+            return False
+        running.calls[number] = cancel
+        return True
 
     async def _serve(
         self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]
     ) -> None:
+        result, failed = None, None
         try:
-            answer: list[object] = [REPLY, number, await session.call(member, method, args)]
+            result = await session.call(member, method, args)
         except ShowgroundError as error:
-            answer = [ERROR, number, error.to_json()["error"]]
+            failed = error
         finally:
             if running.calls is not None:
                 running.calls.pop(number, None)
+        self._answer(number, member, method, result, failed)
+
+    def _answer(self, number: int, member: str, method: str, result: object, error: ShowgroundError | None) -> None:
         try:
-            self._send(answer)
+            self._send([REPLY, number, result] if error is None else [ERROR, number, error.to_json()["error"]])
         except ShowgroundError as error:
             error.message = f"the answer of context.{member}.{method} is too large: {error.message}"
             self._send([ERROR, number, error.to_json()["error"]])
@@ -289,15 +312,15 @@ class ProcessWorker:
     def _cancel_capability(self, number: object) -> None:
         for running in self._running.values():
             if running.calls:
-                task = running.calls.get(number)  # type: ignore[call-overload]  # whatever was sent is only looked up
-                if task is not None:
-                    task.cancel()
+                cancel = running.calls.pop(number, None)  # type: ignore[call-overload]  # whatever was sent is only looked up
+                if cancel is not None:
+                    cancel()
                     return
 
     def _end_calls(self, running: Running) -> None:
         calls, running.calls = running.calls, None
-        for task in (calls or {}).values():
-            task.cancel()
+        for cancel in (calls or {}).values():
+            cancel()
 
     def _send(self, frame: list[object]) -> None:
         if self._channel is not None:
