@@ -15,8 +15,9 @@ from showground.errors import ShowgroundError
 from showground.keys import InstallationId
 from showground.model import AppVersion, Registration
 from showground.supervisor import exits
-from showground.supervisor.broker import Broker, Session
+from showground.supervisor.broker import Broker
 from showground.supervisor.calls import EXPECTED, NOT_STARTED, OnEnd, OnFree, OnRetire, Running, Strays
+from showground.supervisor.capability_calls import CapabilityCalls
 from showground.supervisor.logs import AppLog, OnLog, OutputPipe
 from showground.supervisor.policy import Policy
 from showground.supervisor.zygote import Zygote
@@ -50,10 +51,9 @@ class ProcessWorker:
         self.draining = False
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._zygote = zygote
-        self._broker = broker
         self._clock = clock
         self._policy = policy
-        self._crew = crew
+        self._capabilities = CapabilityCalls(app, broker, crew, self._send)
         self._log = AppLog(app, clock, on_log)
         self._on_free = on_free
         self._on_retire = on_retire
@@ -183,7 +183,7 @@ class ProcessWorker:
         elif kind == LOG:
             self._logged(frame)
         elif kind == CANCEL:
-            self._cancel_capability(frame[1])
+            self._capabilities.cancel(self._running.values(), frame[1])
         elif kind == READY:
             if frame[1] != frames.PROTOCOL:
                 raise ShowgroundError("protocol_error", f"it speaks version {frame[1]!r}, not {frames.PROTOCOL}")
@@ -203,7 +203,7 @@ class ProcessWorker:
         if invocation is not None:
             del self._by_invocation[invocation.id]
             if running.calls:
-                self._end_calls(running)
+                self._capabilities.end(running)
             self.in_flight -= 1
             self.idle_since = self._clock.monotonic()
             if error is None and type(value) is not bytes:
@@ -259,68 +259,7 @@ class ProcessWorker:
             )
             self._send([ERROR, number, gone.to_json()["error"]])
             return
-        if running.session is None:
-            running.session = self._broker.open(running.invocation, self.app)
-            running.calls = {}
-        assert running.calls is not None
-        if number in running.calls:
-            raise ShowgroundError("protocol_error", f"two open calls with the number {number}")
-        try:
-            if not self._serve_soon(running, running.session, number, member, name, args):
-                serving = self._serve(running, running.session, number, member, name, args)
-                running.calls[number] = self._crew.start(serving).cancel
-        except ShowgroundError as error:
-            self._send([ERROR, number, error.to_json()["error"]])
-
-    def _serve_soon(
-        self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]
-    ) -> bool:
-        def ended(result: object, error: ShowgroundError | None) -> None:
-            if running.calls is not None:
-                running.calls.pop(number, None)
-            self._answer(number, member, method, result, error)
-
-        cancel = session.soon(member, method, args, ended)
-        if cancel is None or running.calls is None:
-            return False
-        running.calls[number] = cancel
-        return True
-
-    async def _serve(
-        self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]
-    ) -> None:
-        result, failed = None, None
-        try:
-            result = await session.call(member, method, args)
-        except ShowgroundError as error:
-            failed = error
-        finally:
-            if running.calls is not None:
-                running.calls.pop(number, None)
-        self._answer(number, member, method, result, failed)
-
-    def _answer(self, number: int, member: str, method: str, result: object, error: ShowgroundError | None) -> None:
-        try:
-            self._send([REPLY, number, result] if error is None else [ERROR, number, error.to_json()["error"]])
-        except ShowgroundError as error:
-            error.message = f"the answer of context.{member}.{method} is too large: {error.message}"
-            self._send([ERROR, number, error.to_json()["error"]])
-        except TypeError:
-            text = f"context.{member}.{method} answered with what cannot be sent"
-            self._send([ERROR, number, ShowgroundError("plugin_error", text).to_json()["error"]])
-
-    def _cancel_capability(self, number: object) -> None:
-        for running in self._running.values():
-            if running.calls:
-                cancel = running.calls.pop(number, None)  # type: ignore[call-overload]  # whatever was sent is only looked up
-                if cancel is not None:
-                    cancel()
-                    return
-
-    def _end_calls(self, running: Running) -> None:
-        calls, running.calls = running.calls, None
-        for cancel in (calls or {}).values():
-            cancel()
+        self._capabilities.begin(running, number, member, name, args)
 
     def _send(self, frame: list[object]) -> None:
         if self._channel is not None:
@@ -378,7 +317,7 @@ class ProcessWorker:
         for call in running:
             if call.invocation is not None:
                 hit.add(call.invocation.installation)
-                self._end_calls(call)
+                self._capabilities.end(call)
             if not call.future.done():
                 call.future.set_exception(self._verdict(call, reason))
         if not expected:

@@ -31,6 +31,9 @@ Frame = list[Any]
 
 READ_BYTES: Final = 16 * 1024
 """Read at once from one socket. It bounds how long one worker's many small frames keep the loop from the others."""
+JOINED: Final = 16
+"""So many frames of one turn are sent without waiting for its end. Else the other side would idle until all is said, then this one
+until all is answered: with 64 calls at once that cost a fifth of the throughput (2026-11-24)."""
 UNSENT_FRAMES: Final = 4
 """How many largest frames may wait for a peer that does not read, before it is given up."""
 
@@ -111,6 +114,9 @@ class Channel:
             self._block()
         self._unsent.append(data)
         self.unsent_bytes += len(data)
+        if len(self._unsent) >= JOINED and not self._blocked:
+            self.flush()
+            return
         if self.unsent_bytes > UNSENT_FRAMES * (self.limit + 4):
             self._fail("it does not read its socket")
         elif not self._flush_due and not self._blocked:
