@@ -32,8 +32,8 @@ Frame = list[Any]
 READ_BYTES: Final = 16 * 1024
 """Read at once from one socket. It bounds how long one worker's many small frames keep the loop from the others."""
 JOINED: Final = 16
-"""So many frames of one turn are sent without waiting for its end. Else the other side would idle until all is said, then this one
-until all is answered: with 64 calls at once that cost a fifth of the throughput (2026-11-24)."""
+"""So many frames of one turn are sent without waiting for its end. Else the other side would idle until all is said, and this
+one until all is answered: with 64 calls at once that cost a fifth of the throughput (2026-11-24)."""
 UNSENT_FRAMES: Final = 4
 """How many largest frames may wait for a peer that does not read, before it is given up."""
 
