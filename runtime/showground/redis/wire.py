@@ -18,8 +18,6 @@ from showground.redis.address import Address
 from showground.redis.api import Arg, CommandRefused, Reply
 from showground.redis.pending import Confirmation, Pending, WriteWatch
 
-JOINED = 12
-"""So many commands of one turn of the loop are written without waiting for its end, so that Redis can begin."""
 MAX_PENDING = 100_000
 """Commands that may wait for replies on one connection; more are refused as `overloaded`."""
 SHORT_WAIT_MS = 20
@@ -105,8 +103,6 @@ class Wire(asyncio.Protocol):
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out += packed
-        if len(self._out) >= JOINED and self._writes is None:
-            self._flush()
 
     def _flush(self) -> None:
         if self._unconfirmed:
