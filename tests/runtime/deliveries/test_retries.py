@@ -55,7 +55,7 @@ async def test_tries_follow_the_schedule_and_the_last_one_is_buried(
 
 
 async def _not_running(bench: Bench, queue: RedisDeliveries) -> bool:
-    return not await bench.redis.call("EXISTS", queue.shards.of(APP).key("running"))
+    return not await bench.redis.call("EXISTS", queue.shards.of(APP).key("leases"))
 
 
 async def test_an_event_too_old_to_be_tried_is_buried_unrun(
