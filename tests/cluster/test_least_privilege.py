@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
 from showground.keys import KeySpace
 from showground.redis.deployment import open_redis
 from showground.redis.server import ServerProcess
 from showground.testing.cluster import RunningCluster
 from showground.testing.host import running_host
-from showground.testing.redis import plain_clients
+from showground.testing.redis import plain_client
 from showground.testing.viewer import Viewer
 from showground.testing.waiting import eventually
 
@@ -25,12 +28,22 @@ def redis_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@contextmanager
+def every_client(deployment: ServerProcess | RunningCluster) -> Iterator[list[redis.Redis]]:
+    """To every server, replicas too: they do not take users over from their primaries, and may be asked first."""
+    if isinstance(deployment, ServerProcess):
+        with plain_client(deployment) as client:
+            yield [client]
+    else:
+        yield [node.client for node in deployment.nodes]
+
+
 @pytest.fixture
 def limited_url(deployment: ServerProcess | RunningCluster, redis_url: str, keys: KeySpace) -> str:
     """The URL with the documented user instead."""
     line = next(line for line in DOCUMENTED.read_text().splitlines() if line.startswith("ACL SETUSER showground"))
     words = line.replace(">password", ">secret").replace("~sg:", f"~{keys.prefix}:").replace("&sg:", f"&{keys.prefix}:")
-    with plain_clients(deployment) as clients:
+    with every_client(deployment) as clients:
         for client in clients:
             client.execute_command("ACL", "DELUSER", "showground")  # type: ignore[no-untyped-call]
             client.execute_command(*words.split())  # type: ignore[no-untyped-call]
@@ -58,12 +71,12 @@ async def test_a_host_needs_no_more_than_the_documented_rights(
             await viewer.sees("shared 1")
         assert (await host.call("GET", f"{app}/kv"))["bytes_used"] > 0
         await host.call("DELETE", "/api/v1/communities/playground/apps/counter")
-    async with open_redis(limited_url, Path()) as redis:
+    async with open_redis(limited_url, Path()) as client:
         name = keys.host("bundle", "copied")
-        await redis.call("SET", name, "x", "EX", 60)
-        dump = await redis.call("DUMP", name)
-        assert await redis.call("RESTORE", name, 60_000, dump, "REPLACE") == b"OK"
+        await client.call("SET", name, "x", "EX", 60)
+        dump = await client.call("DUMP", name)
+        assert await client.call("RESTORE", name, 60_000, dump, "REPLACE") == b"OK"
         with pytest.raises(Exception, match="NOPERM"):
-            await redis.call("SET", "elsewhere", 1)
+            await client.call("SET", "elsewhere", 1)
         with pytest.raises(Exception, match="NOPERM"):
-            await redis.call("CONFIG", "GET", "*")
+            await client.call("CONFIG", "GET", "*")

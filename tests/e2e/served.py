@@ -24,7 +24,9 @@ class ServedHost:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._redis = ServerProcess(folder / "redis")
+        self._redis = ServerProcess(
+            folder / "redis", fsync="always"
+        )  # with less, Redis may write 2 s late on a busy disk
         self._port = _free_port()
         self._process: asyncio.subprocess.Process | None = None
         self.url = f"http://127.0.0.1:{self._port}"

@@ -28,8 +28,9 @@ class EmbeddedRedis:
     """A server of our own in `folder/redis`, as an async context manager.
 
     Entering takes the folder's lock (`misconfigured` when another host has it), ends a server that a killed host left,
-    starts a new one on its data and returns once that is loaded. Leaving stops it. Nothing acknowledged is lost when a
-    process dies; a power cut may cost the last second, or nothing with *fsync* `always`.
+    starts a new one on its data and returns once that is loaded. Leaving stops it. With *fsync* `always`
+    nothing acknowledged is lost; with `everysec` a power cut may cost the last second, and the server's own death costs
+    something only while the disk is so busy that a sync takes long: it then writes up to 2 s late (its `aof.c`).
     """
 
     def __init__(self, folder: Path, *, fsync: Fsync = "everysec", ready_s: float = 120.0) -> None:

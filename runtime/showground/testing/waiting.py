@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 
-async def eventually(condition: Callable[[], object | Awaitable[object]], timeout_s: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object | Awaitable[object]], timeout_s: float = 30.0) -> None:
     """Return once *condition* (a function, sync or async) gives a true value; `AssertionError` after *timeout_s*."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
@@ -196,14 +195,13 @@ async def test_what_fails_in_the_middle_is_undone(host: HostUnderTest) -> None:
 async def test_a_handler_that_still_runs_writes_nothing_into_what_was_imported(host: HostUnderTest) -> None:
     before = await export(host)
     kv = host.host.plugins.provider(KEY_VALUE)
-    emitted = asyncio.ensure_future(host.emit("PostDelete", {"postId": "t3_1"}, wait_s=0))
+    await host.emit("PostDelete", {"postId": "t3_1"}, wait_s=0)
 
     async def began() -> bool:
         return (await kv.execute(HERE, [("GET", "slow")]))[0] == "began"
 
     await eventually(began)
     await load(host, before)
-    await emitted
     names = await kv.execute(HERE, [("EXISTS", "slow"), ("GET", "text")])
     assert names == [0, "grüß"]
 

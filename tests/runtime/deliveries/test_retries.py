@@ -44,7 +44,7 @@ async def test_tries_follow_the_schedule_and_the_last_one_is_buried(
                 await clock.settle()
                 assert len(bench.ran) == attempt - 1, "not two seconds too early"
                 await clock.advance(2.5)  # the half seconds beyond add up, to less than the two before
-            await eventually(partial(_tried, bench, attempt))
+            await eventually(partial(_tried, bench, clock, attempt))
             await eventually(lambda: _not_running(bench, queue))
             times.append(clock.monotonic())
         (letter,) = await DeadLetters(queue).list(APP)
@@ -69,8 +69,11 @@ async def test_an_event_too_old_to_be_tried_is_buried_unrun(
     assert bench.ran == [("young", 1)]
 
 
-def _tried(bench: Bench, attempt: int) -> bool:
-    return bench.ran[-1:] == [("d", attempt)]
+async def _tried(bench: Bench, clock: ManualClock, attempt: int) -> bool:
+    if bench.ran[-1:] == [("d", attempt)]:
+        return True
+    await clock.advance(0.002)  # a shard on which nobody claimed before is left a few milliseconds to the other hosts
+    return False
 
 
 def judged(
