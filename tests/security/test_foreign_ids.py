@@ -157,7 +157,15 @@ def commands(foreign: Foreign) -> Iterator[Sequence[object]]:
                 yield ([words],)
 
 
+def single(foreign: Foreign) -> Iterator[Sequence[object]]:
+    for several, *shared in commands(foreign):
+        assert isinstance(several, list)
+        for words in several:
+            yield words, *shared
+
+
 TABLE: Mapping[str, Attempts] = {
+    "redis.command": single,
     "redis.execute": commands,
     "redis.transaction_open": lambda f: (([key], shared) for key in f.keys for shared in (False, True, "victim:*")),
     "redis.transaction_execute": lambda f: ((n, ["GET", key]) for n in f.transactions for key in f.keys),

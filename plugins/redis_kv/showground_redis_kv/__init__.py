@@ -26,7 +26,7 @@ def provide(offer: Offer) -> None:
 
 @hookimpl
 def context(invocation: Invocation, extend: Extend, providers: Providers) -> None:
-    extend("redis", Member(invocation, lambda: providers(KEY_VALUE)).methods, needs="redis")
+    extend("redis", Member(invocation, providers(KEY_VALUE)).methods, needs="redis")
 
 
 @hookimpl

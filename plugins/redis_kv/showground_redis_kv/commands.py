@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -33,6 +33,11 @@ class Command:
     """What bounds the bytes that it may add: `none` for those that only take away."""
     after: str = ""
     """When set, the keys are the first half of what follows this word (XREAD … STREAMS)."""
+    has_one_key: bool = field(init=False)
+    """Right after the name, as most have it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "has_one_key", (self.first, self.last, self.after) == (1, 1, ""))
 
     def keys(self, words: Sequence[Argument]) -> Sequence[int]:
         """The positions of the keys in *words*; raises `invalid` when they cannot be told."""
@@ -152,7 +157,7 @@ def checked(words: Sequence[Argument]) -> tuple[Command, list[bytes]]:
     """The table's row of a command, and its words as bytes. Raises `unknown_command`, `invalid` or `too_large`."""
     if not words or not isinstance(words[0], str):
         raise invalid("a command starts with its name")
-    command = COMMANDS.get(words[0].upper())
+    command = COMMANDS.get(words[0]) or COMMANDS.get(words[0].upper())
     if command is None:
         raise ShowgroundError(
             "unknown_command",

@@ -1,5 +1,6 @@
 """The methods of `context.redis` as they travel over the worker protocol.
 
+* `command(words, global)` → its result.
 * `execute(commands, global)` → one result for each command, in order; an error stands in its place as `{"error": {…}}`.
 * `transaction_open(keys, global)` → an id; `transaction_execute(id, command)`; `transaction_exec(id)` → replies or nil;
   `transaction_close(id)`.
@@ -9,14 +10,14 @@ A command is a list: its name, then text, bytes or numbers. Other replies are ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from showground.capabilities import Argument, KeyValue, KeyValueReply, KeyValueTransaction
 from showground.errors import ShowgroundError
 from showground.hookspecs import Method
 from showground.model import Invocation
-from showground.soon import Quick, Soon
+from showground.soon import OnEnd, Quick
 from showground_redis_kv.commands import invalid
 
 MAX_COMMANDS = 10_000
@@ -26,7 +27,7 @@ MAX_COMMANDS = 10_000
 class Member:
     """`context.redis` of one invocation. Its transactions have ids that mean nothing to another invocation."""
 
-    def __init__(self, invocation: Invocation, provider: Callable[[], KeyValue]) -> None:
+    def __init__(self, invocation: Invocation, provider: KeyValue) -> None:
         self._own = str(invocation.installation)
         self._shared = f"{invocation.app}:*"
         self._provider = provider
@@ -36,7 +37,8 @@ class Member:
     @property
     def methods(self) -> Mapping[str, Method]:
         return {
-            "execute": Quick(self.execute, self.soon),
+            "command": Quick(self.command, self.ask),
+            "execute": self.execute,
             "transaction_open": self.open,
             "transaction_execute": self.transaction_execute,
             "transaction_exec": self.exec,
@@ -46,23 +48,28 @@ class Member:
     def _scope(self, shared: object) -> str:
         return self._shared if shared else self._own
 
+    async def command(self, words: Sequence[Argument], shared: bool = False) -> KeyValueReply:
+        if not isinstance(words, list | tuple):
+            raise invalid("a command is a list")
+        (result,) = await self._provider.execute(self._scope(shared), [words])
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def ask(self, on_end: OnEnd, words: Sequence[Argument], shared: bool = False) -> bool:
+        """`command` without a task."""
+        return type(words) is list and self._provider.ask(self._shared if shared else self._own, words, on_end)
+
     async def execute(self, commands: Sequence[Sequence[Argument]], shared: bool = False) -> list[Any]:
         if not isinstance(commands, list | tuple) or not all(isinstance(words, list | tuple) for words in commands):
             raise invalid("execute takes a list of commands, each a list")
         if len(commands) > MAX_COMMANDS:
             raise ShowgroundError("too_large", f"{len(commands)} commands at once; {MAX_COMMANDS} are allowed", "redis")
-        results = await self._provider().execute(self._scope(shared), commands)
+        results = await self._provider.execute(self._scope(shared), commands)
         return [_on_the_wire(result) for result in results]
 
-    def soon(self, commands: Sequence[Sequence[Argument]], shared: bool = False) -> Soon[list[Any]] | None:
-        """`execute` of a single read."""
-        if not isinstance(commands, list) or len(commands) != 1 or not isinstance(commands[0], list):
-            return None
-        found = self._provider().soon(self._scope(shared), commands[0])
-        return None if found is None else found.then(lambda result: [_on_the_wire(result)])
-
     async def open(self, keys: Sequence[str], shared: bool = False) -> int:
-        transaction = await self._provider().transaction(self._scope(shared), keys)
+        transaction = await self._provider.transaction(self._scope(shared), keys)
         self._last = number = self._last + 1
         self._transactions[number] = transaction
         return number

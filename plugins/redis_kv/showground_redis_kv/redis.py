@@ -13,8 +13,7 @@ from showground.errors import ShowgroundError
 from showground.hookspecs import Services
 from showground.model import Json
 from showground.redis.api import Arg, CommandRefused, Reply
-from showground.redis.connection import checked
-from showground.soon import Soon
+from showground.soon import OnEnd
 from showground.tasks import Tasks
 from showground_redis_kv import export
 from showground_redis_kv.commands import REQUEST_BYTES, check_size
@@ -51,18 +50,25 @@ class RedisKeyValue:
         replies = await self._send(own, every)
         return [self._result(own, prepared, reply) for prepared, reply in zip(every, replies, strict=True)]
 
-    def soon(self, scope: str, command: Sequence[Argument]) -> Soon[KeyValueReply | Exception] | None:
+    def ask(self, scope: str, words: Sequence[Argument], on_end: OnEnd) -> bool:
         own = self._scope(scope)
         try:
-            prepared = own.prepare(command)
+            prepared = own.prepare_read(words)
         except ShowgroundError:
-            return None
-        if prepared.command.writes or sum(map(len, prepared.words)) > REQUEST_BYTES:
-            return None
-        future = self._redis.soon((prepared.words,))
-        if future is None:
-            return None
-        return Soon(future, lambda replies: self._result(own, prepared, checked(replies[0])))
+            return False
+        if prepared is None:
+            return False
+        command, request = prepared
+        if sum(map(len, request)) > REQUEST_BYTES:
+            return False
+
+        def ended(reply: Reply, error: Exception | None) -> None:
+            if error is None:
+                on_end(own.reply(command, reply), None)
+            else:
+                on_end(None, refused(str(error)) if isinstance(error, CommandRefused) else error)
+
+        return self._redis.ask(request, ended)
 
     async def _execute_one(self, own: Scope, words: Sequence[Argument]) -> KeyValueReply | Exception:
         try:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from showground.keys import CapabilityKey
 from showground.model import Json
-from showground.soon import Soon
+from showground.soon import OnEnd
 
 Argument = str | bytes | int | float
 KeyValueReply = None | bool | int | float | str | bytes | list["KeyValueReply"]
@@ -43,8 +43,10 @@ class KeyValue(Protocol):
         """
         ...
 
-    def soon(self, scope: str, command: Sequence[Argument]) -> Soon[KeyValueReply | Exception] | None:
-        """One read without a coroutine; None, and nothing was done, where `execute` has to be asked, which is always right."""
+    def ask(self, scope: str, words: Sequence[Argument], on_end: OnEnd) -> bool:
+        """`execute` of one command without a task; *on_end* is told its reply or its error.
+
+        False, and nothing was done, where `execute` has to be asked, which is always right."""
         ...
 
     async def transaction(self, scope: str, watch: Sequence[str]) -> KeyValueTransaction:

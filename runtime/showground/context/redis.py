@@ -68,10 +68,7 @@ class Redis(AllCommands):
             first: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             self._tasks.start("context.redis", self._send([(words, first), *others]))
             return convert(await first)
-        (result,) = await self._execute([list(words)])
-        if isinstance(result, Mapping):
-            raise ShowgroundError.from_json(result)
-        return convert(result)
+        return convert(await self._call("redis", "command", words, self._shared))
 
     def _send_others(self) -> None:
         """The one whom they wanted to go with was cancelled."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from showground.soon import OnEnd
 
 Arg = bytes | str | int | float
 Reply = Any
@@ -73,10 +74,9 @@ class Redis(Protocol):
         """Send several commands in order, not atomically. An error reply stands in the list as a `CommandRefused`."""
         ...
 
-    def soon(self, commands: Sequence[Sequence[Arg]]) -> asyncio.Future[list[Reply]] | None:
-        """The same where it can be sent at once, to a server that is there; None, and nothing was sent, where it can't.
-
-        Replies are as the server gave them: ask `showground.redis.connection.checked` what they say of the server.
+    def ask(self, command: Sequence[Arg], on_end: OnEnd) -> bool:
+        """`call` without a task, where it can be sent at once, to a server that is there; False, and nothing was sent, where it
+        can't. *on_end* is told the reply; refusals are told as `CommandRefused`, or `store_unavailable`.
         """
         ...
 

@@ -14,6 +14,7 @@ from showground.redis.pubsub import PubSub
 from showground.redis.sentinel import SWITCHED, Sentinels
 from showground.redis.transactions import Lender
 from showground.redis.wire import Wire, let_transports_close, open_wire
+from showground.soon import OnEnd
 from showground.tasks import Tasks
 
 
@@ -53,8 +54,8 @@ class SingleRedis(Commands):
     def _send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
         return self._connection.send(commands)
 
-    def soon(self, commands: Sequence[Sequence[Arg]]) -> asyncio.Future[list[Reply]] | None:
-        return self._connection.send_now(commands)
+    def ask(self, command: Sequence[Arg], on_end: OnEnd) -> bool:
+        return self._connection.ask(command, on_end)
 
     def transaction(self, key: str) -> AbstractAsyncContextManager[Transaction]:
         return self._lender.lend()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Sequence
 
 from showground.redis.api import Arg, CommandRefused, Reply, Script
 from showground.redis.connection import checked
+from showground.soon import OnEnd
 
 
 class Commands(ABC):
@@ -21,9 +21,9 @@ class Commands(ABC):
     def _send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
         """A reply for each of *commands*, in their order; refusals are among them."""
 
-    def soon(self, commands: Sequence[Sequence[Arg]]) -> asyncio.Future[list[Reply]] | None:
-        """As `Redis.soon`."""
-        return None
+    def ask(self, command: Sequence[Arg], on_end: OnEnd) -> bool:
+        """As `Redis.ask`."""
+        return False
 
     async def pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
         if not commands:

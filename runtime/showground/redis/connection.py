@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from showground.errors import ShowgroundError
 from showground.redis.api import Arg, CommandRefused, Reply
+from showground.redis.pending import unavailable_now
 from showground.redis.wire import MAX_PENDING, Wire
+from showground.soon import OnEnd
 from showground.tasks import Tasks
 
 log = logging.getLogger("showground.redis")
@@ -21,7 +23,7 @@ LONGEST_PAUSE_S = 2.0
 def checked(reply: Reply) -> Reply:
     """*reply*, unless it says that the server cannot work just now: then `store_unavailable` is raised."""
     if isinstance(reply, CommandRefused) and reply.is_temporary:
-        raise ShowgroundError("store_unavailable", f"Redis cannot do it now: {reply}", "redis")
+        raise unavailable_now(reply)
     return reply
 
 
@@ -115,12 +117,13 @@ class Connection:
 
     def send(self, commands: Sequence[Sequence[Arg]]) -> Awaitable[list[Reply]]:
         """As `Wire.send`, on a wire that works now or is there within the deadline."""
-        return self.send_now(commands) or self._send_later(commands)
-
-    def send_now(self, commands: Sequence[Sequence[Arg]]) -> asyncio.Future[list[Reply]] | None:
-        """As `Wire.send`; None when there is no wire now."""
         wire = self._wire
-        return wire.send(commands) if wire is not None and wire.usable else None
+        return wire.send(commands) if wire is not None and wire.usable else self._send_later(commands)
+
+    def ask(self, command: Sequence[Arg], on_end: OnEnd) -> bool:
+        """As `Wire.ask`; False when there is no wire now."""
+        wire = self._wire
+        return wire is not None and wire.ask(command, on_end)
 
     async def _send_later(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
         wire = await self.wire()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from typing import Any
 
 from showground.errors import ShowgroundError
 from showground.redis.api import Arg, CommandRefused, Reply
 from showground.redis.routing import command_name
+from showground.soon import OnEnd
+
+log = logging.getLogger("showground.redis")
 
 NO_WRITES = frozenset(
     (
@@ -24,16 +27,33 @@ NO_WRITES = frozenset(
 class Pending:
     """A run of commands whose replies belong together."""
 
-    __slots__ = ("awaits_replicas", "expects", "expires", "future", "replies", "size")
+    __slots__ = ("awaits_replicas", "expects", "expires", "replies", "size")
 
-    def __init__(self, future: asyncio.Future[Any], expects: int, expires: float, size: int) -> None:
-        self.future = future
+    def __init__(self, expects: int, expires: float, size: int) -> None:
         self.expects = expects
         self.expires = expires
         self.size = size
         self.replies: list[Reply] = []
         self.awaits_replicas = False
         """Its replies are not given out before a `Confirmation` says that they may be."""
+
+    def succeed(self) -> None:
+        """Give out the replies, of which there are as many as it expects."""
+        raise NotImplementedError
+
+    def fail(self, error: ShowgroundError) -> None:
+        """Tell that there are none. Does nothing once either was told."""
+        raise NotImplementedError
+
+
+class Awaited(Pending):
+    """What a task waits for."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: asyncio.Future[list[Reply]], expects: int, expires: float, size: int) -> None:
+        super().__init__(expects, expires, size)
+        self.future = future
 
     def succeed(self) -> None:
         if not self.future.done():
@@ -44,13 +64,48 @@ class Pending:
             self.future.set_exception(error)
 
 
+class Asked(Pending):
+    """Commands of several who are each told their reply at once."""
+
+    __slots__ = ("_on_ends",)
+
+    def __init__(self, on_ends: Sequence[OnEnd], expires: float, size: int) -> None:
+        super().__init__(len(on_ends), expires, size)
+        self._on_ends = on_ends
+
+    def succeed(self) -> None:
+        on_ends, self._on_ends = self._on_ends, ()
+        for on_end, reply in zip(on_ends, self.replies, strict=False):  # there are none once it has failed
+            if isinstance(reply, CommandRefused):
+                _tell(on_end, None, unavailable_now(reply) if reply.is_temporary else reply)
+            else:
+                _tell(on_end, reply, None)
+
+    def fail(self, error: ShowgroundError) -> None:
+        on_ends, self._on_ends = self._on_ends, ()
+        for on_end in on_ends:
+            _tell(on_end, None, error)
+
+
+def _tell(on_end: OnEnd, reply: Reply, error: Exception | None) -> None:
+    try:
+        on_end(reply, error)
+    except Exception:  # those who asked behind are not the worse for it
+        log.exception("the reply to a command was not taken")
+
+
+def unavailable_now(refused: CommandRefused) -> ShowgroundError:
+    """What a refusal means that speaks of the server's state."""
+    return ShowgroundError("store_unavailable", f"Redis cannot do it now: {refused}", "redis")
+
+
 class Confirmation(Pending):
     """`WAIT`: the writes before it on this connection are on so many replicas, or it was not known in time."""
 
     __slots__ = ("_replicas", "_writes")
 
     def __init__(self, writes: Sequence[Pending], replicas: int, expires: float) -> None:
-        super().__init__(writes[0].future, 1, expires, 0)
+        super().__init__(1, expires, 0)
         self._writes = writes
         self._replicas = replicas
 

@@ -16,7 +16,8 @@ import hiredis
 from showground.errors import ShowgroundError
 from showground.redis.address import Address
 from showground.redis.api import Arg, CommandRefused, Reply
-from showground.redis.pending import Confirmation, Pending, WriteWatch
+from showground.redis.pending import Asked, Awaited, Confirmation, Pending, WriteWatch
+from showground.soon import OnEnd
 
 MAX_PENDING = 100_000
 """Commands that may wait for replies on one connection; more are refused as `overloaded`."""
@@ -43,10 +44,14 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._deadline_s = deadline_s
         self._transport: asyncio.Transport | None = None
+        self.usable = False
+        """Whether it takes commands: from the time it is connected until it is lost."""
         self._reader = hiredis.Reader(replyError=CommandRefused, protocolError=ConnectionError, notEnoughData=_NOTHING)
         self._pending: deque[Pending] = deque()
         self._waiting = 0
         self._waiting_bytes = 0
+        self._asked: list[tuple[bytes, OnEnd]] = []
+        """What was asked in this turn of the loop, and is not in line yet."""
         self._out: list[bytes] = []
         self._watch: asyncio.TimerHandle | None = None
         self._reason = "closed"
@@ -66,32 +71,63 @@ class Wire(asyncio.Protocol):
         Raises `overloaded` when the connection's queue is full, and `store_unavailable` when it is lost already: in both
         cases nothing was sent.
         """
-        if self._transport is None:
-            raise self.unavailable(self._reason)
-        if self._waiting >= MAX_PENDING or self._waiting_bytes >= MAX_PENDING_BYTES:
-            raise ShowgroundError(
-                "overloaded",
-                f"{self._waiting} commands wait for Redis at {self.address}",
-                "redis",
-                "Try again in a moment.",
-                retry_after=0.1,
-            )
+        if self._transport is None or self._waiting >= MAX_PENDING or self._waiting_bytes >= MAX_PENDING_BYTES:
+            raise self._refusal()
+        if self._asked:
+            self._join_asked()
         packed = [_pack(tuple(command)) for command in commands]
-        size = sum(map(len, packed))
-        now = self._loop.time()
         future: asyncio.Future[list[Reply]] = self._loop.create_future()
-        pending = Pending(future, len(packed), now + self._deadline_s, size)
+        now = self._loop.time()
+        self._await(Awaited(future, len(packed), now + self._deadline_s, sum(map(len, packed))), commands, now)
+        self._write(packed)
+        return future
+
+    def ask(self, command: Sequence[Arg], on_end: OnEnd) -> bool:
+        """Send one command with the others of this turn of the loop; *on_end* is told its reply.
+
+        False, and nothing was done, when the connection is lost, or when the command has to wait for replicas.
+        """
+        if self._writes is not None or self._transport is None:
+            return False
+        if self._waiting >= MAX_PENDING or self._waiting_bytes >= MAX_PENDING_BYTES:
+            raise self._refusal()
+        self._waiting += 1
+        if not self._asked:
+            self._loop.call_soon(self._flush)
+        self._asked.append((_pack(tuple(command)), on_end))
+        return True
+
+    def _join_asked(self) -> None:
+        """Put what was asked in line: all of it is answered together."""
+        asked, self._asked = self._asked, []
+        packed = [one for one, _ in asked]
+        now = self._loop.time()
+        self._waiting -= len(asked)
+        self._await(Asked([on_end for _, on_end in asked], now + self._deadline_s, sum(map(len, packed))), (), now)
+        self._out += packed
+
+    def _refusal(self) -> ShowgroundError:
+        """Why nothing is sent now."""
+        if self._transport is None:
+            return self.unavailable(self._reason)
+        return ShowgroundError(
+            "overloaded",
+            f"{self._waiting} commands wait for Redis at {self.address}",
+            "redis",
+            "Try again in a moment.",
+            retry_after=0.1,
+        )
+
+    def _await(self, pending: Pending, commands: Sequence[Sequence[Arg]], now: float) -> None:
         if self._writes is not None and self._writes.sees_write(commands):
             pending.awaits_replicas = True
             self._unconfirmed.append(pending)
         self._pending.append(pending)
-        self._waiting += len(packed)
-        self._waiting_bytes += size
-        self._write(packed)
+        self._waiting += pending.expects
+        self._waiting_bytes += pending.size
         if self._watch is None:
             self.last_received = max(self.last_received, now)
             self._watch = self._loop.call_later(self._deadline_s / 4, self._check)
-        return future
 
     def send_raw(self, *command: Arg) -> None:
         """Send a command whose answer comes as a push (SUBSCRIBE and its kin)."""
@@ -99,12 +135,14 @@ class Wire(asyncio.Protocol):
             raise self.unavailable(self._reason)
         self._write([_pack(command)])
 
-    def _write(self, packed: list[bytes]) -> None:
+    def _write(self, packed: Sequence[bytes]) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out += packed
 
     def _flush(self) -> None:
+        if self._asked:
+            self._join_asked()
         if self._unconfirmed:
             self._await_replicas()
         out, self._out = self._out, []
@@ -131,7 +169,7 @@ class Wire(asyncio.Protocol):
         now = self._loop.time()
         if not self._pending or self._transport is None:
             return
-        for entry in self._pending:
+        for entry in list(self._pending):
             if entry.expires > now:
                 break
             entry.fail(self.unavailable(f"no answer in {self._deadline_s:g} s"))
@@ -145,6 +183,7 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's own class does not derive from asyncio's
         self._transport = transport
+        self.usable = True
         self.last_received = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -169,7 +208,7 @@ class Wire(asyncio.Protocol):
             return
         entry = self._pending[0]
         entry.replies.append(reply)
-        if isinstance(reply, CommandRefused) and str(reply).startswith("READONLY"):
+        if type(reply) is CommandRefused and str(reply).startswith("READONLY"):
             self._became_readonly = True
         if len(entry.replies) == entry.expects:
             self._pending.popleft()
@@ -202,19 +241,19 @@ class Wire(asyncio.Protocol):
 
     def _end(self) -> None:
         self._transport = None
+        self.usable = False
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
         pending, self._pending = self._pending, deque()
+        if self._asked:
+            asked, self._asked = self._asked, []
+            pending.append(Asked([on_end for _, on_end in asked], 0.0, 0))
         self._out.clear()
         self._unconfirmed.clear()
         for entry in pending:
             entry.fail(self.unavailable(f"the connection was lost ({self._reason})"))
         self.lost.set()
-
-    @property
-    def usable(self) -> bool:
-        return self._transport is not None
 
     @property
     def idle(self) -> bool:

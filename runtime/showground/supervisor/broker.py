@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -11,7 +10,6 @@ from showground.errors import ShowgroundError
 from showground.hookspecs import Extend, Method
 from showground.keys import InstallationId
 from showground.model import AppVersion, Invocation
-from showground.soon import Quick
 
 log = logging.getLogger("showground.broker")
 
@@ -52,55 +50,24 @@ class Session:
         `overloaded` (64 calls are open), what the plugin raised as `ShowgroundError`, and `plugin_error` for anything else;
         its details are in the host's log only.
         """
-        function = self._find(member, method)
+        function = self.find(member, method, self._open)
         self._open += 1
         try:
             return await function(*args)
         except Exception as error:
-            raise self._told(member, method, function, error) from None
+            raise self.told(member, method, function, error) from None
         finally:
             self._open -= 1
 
-    def soon(
-        self, member: str, method: str, args: Sequence[object], on_end: Callable[[object, ShowgroundError | None], None]
-    ) -> Callable[[], object] | None:
-        """The same without a task: *on_end* is told the result or the error, unless what is returned was called, which cancels.
-
-        None, and nothing was begun, when `call` has to be used. Raises as `call` does, for what is wrong before it begins.
-        """
-        function = self._find(member, method)
-        if type(function) is not Quick:
-            return None
-        try:
-            begun = function.soon(*args)
-        except Exception as error:
-            raise self._told(member, method, function, error) from None
-        if begun is None:
-            return None
-        self._open += 1
-
-        def ended(future: asyncio.Future[object]) -> None:
-            self._open -= 1
-            if future.cancelled():
-                return
-            try:
-                result = begun.result()
-            except Exception as error:
-                on_end(None, self._told(member, method, function, error))
-            else:
-                on_end(result, None)
-
-        begun.future.add_done_callback(ended)
-        return begun.future.cancel
-
-    def _told(self, member: str, method: str, function: Method, error: Exception) -> ShowgroundError:
-        """What the app hears of *error*."""
+    def told(self, member: str, method: str, function: Method, error: Exception) -> ShowgroundError:
+        """What the app hears of *error*, which *function* raised."""
         if isinstance(error, ShowgroundError):
             return error
         log.error("context.%s.%s failed for %s", member, method, self._invocation.installation, exc_info=error)
         return failed(member, method, function)
 
-    def _find(self, member: str, method: str) -> Method:
+    def find(self, member: str, method: str, are_open: int) -> Method:
+        """The method, when it may be called beside as many calls that *are open*. Raises as `call` does before it begins."""
         fault = self._fault(self._invocation.installation)
         if fault is not None:
             # Its data was removed, or is being replaced; a handler that outlives that must leave nothing behind.
@@ -119,7 +86,7 @@ class Session:
             ) from None
         if needs is not None and needs not in self._app.registration.capabilities:
             raise not_configured(needs)
-        if self._open >= CALLS_IN_FLIGHT:
+        if are_open >= CALLS_IN_FLIGHT:
             raise ShowgroundError(
                 "overloaded",
                 f"{CALLS_IN_FLIGHT} capability calls of this invocation are open already",

@@ -6,13 +6,19 @@ from collections.abc import Callable, Iterable
 
 from showground.crew import Crew
 from showground.errors import ShowgroundError
+from showground.hookspecs import Method
 from showground.model import AppVersion
+from showground.soon import Quick
 from showground.supervisor.broker import Broker, Session
 from showground.supervisor.calls import Running
 from showground.worker.frames import ERROR, REPLY
 
 Send = Callable[[list[object]], None]
 """Sends a frame to the worker. Raises `too_large`, or `TypeError` for what cannot be sent."""
+
+
+def nothing() -> None:
+    """Cancels a call that holds up nobody: its answer is not sent."""
 
 
 class CapabilityCalls:
@@ -24,19 +30,28 @@ class CapabilityCalls:
 
     def begin(self, running: Running, number: int, member: str, method: str, args: list[object]) -> None:
         """Begin call *number* of *running*; the worker is answered when it has ended. Raises `protocol_error`."""
-        if running.session is None:
-            assert running.invocation is not None
-            running.session = self._broker.open(running.invocation, self._app)
-            running.calls = {}
-        assert running.calls is not None
-        if number in running.calls:
+        session, calls = running.session, running.calls
+        if session is None or calls is None:
+            session, calls = self._open(running)
+        if number in calls:
             raise ShowgroundError("protocol_error", f"two open calls with the number {number}")
         try:
-            if not self._serve_soon(running, running.session, number, member, method, args):
-                serving = self._serve(running, running.session, number, member, method, args)
-                running.calls[number] = self._crew.start(serving).cancel
+            function = session.find(member, method, len(calls))
+            has_begun = self._ask(running, session, function, number, member, method, args)
         except ShowgroundError as error:
             self._send([ERROR, number, error.to_json()["error"]])
+            return
+        if has_begun:
+            calls[number] = nothing
+        else:
+            serving = self._serve(running, session, function, number, member, method, args)
+            calls[number] = self._crew.start(serving).cancel
+
+    def _open(self, running: Running) -> tuple[Session, dict[int, Callable[[], object]]]:
+        assert running.invocation is not None
+        session = running.session = self._broker.open(running.invocation, self._app)
+        calls = running.calls = {}
+        return session, calls
 
     def cancel(self, among: Iterable[Running], number: object) -> None:
         """The worker does not wait for call *number* any more."""
@@ -53,28 +68,46 @@ class CapabilityCalls:
         for cancel in (calls or {}).values():
             cancel()
 
-    def _serve_soon(
-        self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]
+    def _ask(
+        self,
+        running: Running,
+        session: Session,
+        function: Method,
+        number: int,
+        member: str,
+        method: str,
+        args: list[object],
     ) -> bool:
-        def ended(result: object, error: ShowgroundError | None) -> None:
-            if running.calls is not None:
-                running.calls.pop(number, None)
-            self._answer(number, member, method, result, error)
-
-        cancel = session.soon(member, method, args, ended)
-        if cancel is None or running.calls is None:
+        """Begin it without a task; False, and nothing was begun, when it takes one."""
+        if type(function) is not Quick:
             return False
-        running.calls[number] = cancel
-        return True
+
+        def ended(result: object, error: Exception | None) -> None:
+            if running.calls is None or running.calls.pop(number, None) is None:
+                return  # nobody waits for it any more
+            failed = None if error is None else session.told(member, method, function, error)
+            self._answer(number, member, method, result, failed)
+
+        try:
+            return function.soon(ended, *args)
+        except Exception as error:
+            raise session.told(member, method, function, error) from None
 
     async def _serve(
-        self, running: Running, session: Session, number: int, member: str, method: str, args: list[object]
+        self,
+        running: Running,
+        session: Session,
+        function: Method,
+        number: int,
+        member: str,
+        method: str,
+        args: list[object],
     ) -> None:
         result, failed = None, None
         try:
-            result = await session.call(member, method, args)
-        except ShowgroundError as error:
-            failed = error
+            result = await function(*args)
+        except Exception as error:
+            failed = session.told(member, method, function, error)
         finally:
             if running.calls is not None:
                 running.calls.pop(number, None)

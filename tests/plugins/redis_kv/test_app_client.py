@@ -31,7 +31,7 @@ class Wire:
             id="1", installation=InstallationId(f"game:{community}"), app="game", app_version="1", community=community,
             kind="trigger", name="x", timeout_s=30,
         )  # fmt: skip
-        self._methods = Member(invocation, lambda: provider).methods
+        self._methods = Member(invocation, provider).methods
         self.calls: list[str] = []
 
     async def __call__(self, member: str, method: str, /, *args: object) -> Any:

@@ -20,7 +20,7 @@ from showground.redis.deployment import open_redis
 from showground.redis.embedded import EmbeddedRedis
 from showground.redis.pubsub import PubSub
 from showground.redis.transactions import MAX_LENT
-from showground.redis.wire import Wire, open_wire
+from showground.redis.wire import Wire, let_transports_close, open_wire
 from showground.tasks import Tasks
 from showground.testing.waiting import eventually
 
@@ -134,6 +134,46 @@ async def test_a_cancelled_caller_does_not_shift_the_replies_of_others(hasty: Re
     assert await other == [b"a", b"b"]
 
 
+async def test_what_is_asked_is_answered_in_line_with_what_is_sent(hasty: Redis) -> None:
+    told: list[object] = []
+
+    def tell(reply: object, error: Exception | None) -> None:
+        told.append(reply if error is None else str(error))
+
+    before = hasty.call("SET", "n", "1", "EX", "60")
+    first = asyncio.ensure_future(before)
+    await asyncio.sleep(0)
+    assert hasty.ask(("GET", "n"), tell)
+    assert hasty.ask(("LPUSH", "n", "x"), tell)
+    second = asyncio.ensure_future(hasty.call("SET", "n", "2", "EX", "60"))
+    await asyncio.gather(first, second)
+    assert told[0] == b"1"
+    assert str(told[1]).startswith("WRONGTYPE")
+    assert hasty.ask(("GET", "n"), tell)
+    assert await hasty.call("GET", "n") == b"2"
+    assert told[2:] == [b"2"]
+
+
+async def test_who_asked_is_told_that_the_connection_was_lost_and_harms_nobody_when_that_surprises_him(
+    embedded: EmbeddedRedis,
+) -> None:
+    wire = await open_wire(parse_url(embedded.url).nodes[0], 5.0)
+    told: list[str] = []
+
+    def tell(reply: object, error: Exception | None) -> None:
+        assert isinstance(error, ShowgroundError)
+        told.append(error.code)
+        raise ValueError("not expected")
+
+    assert wire.ask(("BLPOP", "nothing", 0), tell)
+    await asyncio.sleep(0)  # it is under way, and the next is not
+    assert wire.ask(("GET", "k"), tell)
+    wire.abort("cut")
+    assert told == ["store_unavailable"] * 2
+    assert not wire.ask(("GET", "k"), tell)
+    await let_transports_close()
+
+
 async def test_an_address_where_nobody_listens_is_named(tmp_path: Path) -> None:
     with pytest.raises(ShowgroundError, match=r"nowhere\.sock") as caught:
         async with open_redis(f"unix://{tmp_path}/nowhere.sock", tmp_path, deadline_s=1):
@@ -156,7 +196,7 @@ async def test_a_line_that_died_without_a_word_is_noticed_and_left(embedded: Emb
                     await redis.call("ECHO", "lost")
                 assert caught.value.code == "store_unavailable"
             proxy.delay_s = 0.0  # on new lines: the old ones stay dead
-            await eventually(lambda: resets == ["news"])
+            await eventually(lambda: set(resets) == {"news"})
 
             async def is_back() -> bool:
                 try:

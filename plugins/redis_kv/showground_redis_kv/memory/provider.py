@@ -12,7 +12,7 @@ from showground.hookspecs import Services
 from showground.keys import KeySpace
 from showground.model import Json
 from showground.redis.api import CommandRefused, Reply
-from showground.soon import Soon
+from showground.soon import OnEnd
 from showground.tasks import Tasks
 from showground_redis_kv import export
 from showground_redis_kv.commands import check_size, growth
@@ -116,8 +116,8 @@ class MemoryKeyValue:
             return error
         return refused(str(reply)) if isinstance(reply, CommandRefused) else own.reply(prepared.command, reply)
 
-    def soon(self, scope: str, command: Sequence[Argument]) -> Soon[KeyValueReply | Exception] | None:
-        return None
+    def ask(self, scope: str, words: Sequence[Argument], on_end: OnEnd) -> bool:
+        return False
 
     async def transaction(self, scope: str, watch: Sequence[str]) -> KeyValueTransaction:
         if self._open[scope] >= MAX_OPEN:
