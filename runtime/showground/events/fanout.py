@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,7 +18,10 @@ from showground.errors import ShowgroundError
 from showground.events.cloudevents import Event
 from showground.keys import InstallationId, KeySpace
 from showground.model import Delivery, Frozen, HostEvent, Installation
-from showground.redis.api import Script
+from showground.redis.api import Arg, CommandRefused, Reply, Script
+from showground.tasks import Tasks
+
+log = logging.getLogger("showground.events")
 
 REMEMBERED_S = 24 * 60 * 60
 """How long `(source, id)` dedupes."""
@@ -60,7 +65,11 @@ _decode_accepted = msgspec.msgpack.Decoder(AcceptedEvent).decode
 
 
 class Fanout:
-    """Three round trips to Redis, whatever the number of events, each to all shards at once."""
+    """Two round trips to Redis, whatever the number of events, each to all shards at once.
+
+    A third writes down what was answered, and nobody waits for it: it leaves before the answers do, and should Redis die just
+    then, the deliveries are there, and refuse to be made a second time.
+    """
 
     def __init__(
         self,
@@ -76,6 +85,7 @@ class Fanout:
         self._keys = keys
         self._clock = clock
         self._observe = observe
+        self._tasks = Tasks()
 
     async def settle(self, asked: Sequence[Checked]) -> Mapping[str, AcceptedEvent]:
         """The answers by hash, old and new. One that is missing was taken by nobody: all who listen have a full backlog."""
@@ -136,9 +146,20 @@ class Fanout:
         by_base: dict[str, list[tuple[str, msgspec.Raw]]] = {}
         for digest, answer in answers.items():
             by_base.setdefault(self._seen(answer.source), []).append((digest, packed(encode(answer))))
-        await _together(
-            [self._redis.run(_REMEMBER, [base], [REMEMBERED_S, encode(batch)]) for base, batch in by_base.items()]
-        )
+        waited: list[Coroutine[Any, Any, Any]] = []
+        for base, batch in by_base.items():
+            arguments = (REMEMBERED_S, encode(batch))
+            if not self._redis.ask(
+                ("EVALSHA", _REMEMBER.sha, 1, base, *arguments), functools.partial(self._remembers, base, arguments)
+            ):
+                waited.append(self._redis.run(_REMEMBER, [base], arguments))
+        await _together(waited)
+
+    def _remembers(self, base: str, arguments: Sequence[Arg], reply: Reply, error: Exception | None) -> None:
+        if isinstance(error, CommandRefused) and str(error).startswith("NOSCRIPT"):
+            self._tasks.start("events: remember", self._redis.run(_REMEMBER, [base], arguments))
+        elif error is not None:
+            log.warning("what was answered to the last events is not remembered: %s", error)
 
     def _seen(self, source: str) -> str:
         """Base of the keys that remember the events of *source*: on one shard, so that a batch of them is one command."""

@@ -12,6 +12,7 @@ from showground.deliveries import DeadLetters, Runner
 from showground.errors import ShowgroundError
 from showground.events import Accepted, Event
 from showground.model import Delivery, TriggerSpec
+from showground.testing.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.runtime.events.conftest import Town
@@ -45,6 +46,22 @@ async def test_the_same_source_and_id_gets_the_same_answer_and_no_second_deliver
     assert again.events[0] == first.events[0], "whatever else changed, and whoever came since"
     assert len(again.events[1].deliveries) == 2
     assert [d.name for d in await town.queued(one)] == ["PostCreate", "PostCreate"]
+
+
+async def test_an_answer_is_remembered_also_when_the_server_has_forgotten_how(town: Town) -> None:
+    await town.intake.accept([event()])
+    await town.queue.redis.call("SCRIPT", "FLUSH")
+    first = await town.intake.accept([event("2")])
+    assert first.events[0].deliveries == []
+    town.install("late", "PostCreate")
+
+    async def is_remembered() -> bool:
+        return bool(
+            await town.queue.redis.call("EXISTS", *[key async for key in town.queue.redis.scan("*:event:*")]) >= 2
+        )
+
+    await eventually(is_remembered)
+    assert await town.intake.accept([event("2")]) == first
 
 
 async def test_one_bad_event_of_a_batch_refuses_it_whole(town: Town) -> None:
