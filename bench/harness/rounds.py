@@ -44,7 +44,7 @@ class Scale:
     folder: Path
     seconds: float = 2.0
     jobs: int = 5000
-    presses: int = 60
+    presses: int = 120
     quick: bool = False
 
 

@@ -33,7 +33,10 @@ def open_pages(scale: Scale) -> Iterator[Callable[[], Figures]]:
             wait_for_quiet()
             assert browser.stdin is not None
             assert browser.stdout is not None
-            browser.stdin.write(json.dumps({"pages": pages, "presses": scale.presses}).encode() + b"\n")
+            order = json.dumps({"pages": pages, "presses": scale.presses})
+            first = next(iter(pages))
+            pages[first] = pages.pop(first)  # another one begins the next round
+            browser.stdin.write(order.encode() + b"\n")
             browser.stdin.flush()
             line = browser.stdout.readline()
             if not line:

@@ -2,7 +2,8 @@
 
 Times are taken in the page, from the click: until the change is in the document and laid out, and until the frame after that
 is painted. A headless Chromium paints 60 frames a second and no more, whatever its flags; so every page keeps painting, and
-presses come at any moment between two frames.
+presses come at moments spread evenly between two frames, the same for every page: what is painted waits for the next frame, and
+left to chance that wait would differ more between two pages than they do.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FLAGS = (
 
 KEEP_PAINTING = "() => { const paint = () => requestAnimationFrame(paint); paint() }"
 
-PRESS = """([button, wanted]) => new Promise((done, failed) => {
+PRESS = """([button, wanted, after]) => new Promise((done, failed) => {
   const isSelector = text => text.startsWith('[')
   const there = () => isSelector(wanted) ? document.querySelector(wanted) : document.body.textContent.includes(wanted)
   const pressed = isSelector(button) ? document.querySelector(button)
@@ -49,11 +50,14 @@ PRESS = """([button, wanted]) => new Promise((done, failed) => {
     })
   })
   observer.observe(document.documentElement, {subtree: true, childList: true, characterData: true, attributes: true})
-  setTimeout(() => {
+  requestAnimationFrame(() => setTimeout(() => {
     began = performance.now()
     pressed.click()
-  }, Math.random() * 17)
+  }, after))
 })"""
+FRAME_MS = 1000 / 60
+GOLDEN = 0.618034
+"""Its multiples, without their whole parts, fill the space from 0 to 1 evenly, however many there are."""
 
 
 class Traffic:
@@ -88,7 +92,7 @@ def measure(browser: Browser, counter: str, grid: str, presses: int) -> dict[str
             k, red = n % 64, (n // 64) % 2 == 0
             button = "add" if kind == "counter" else f'[aria-label="cell {k} {"white" if red else "red"}"]'
             wanted = f"count {n + 1}" if kind == "counter" else f'[aria-label="cell {k} {"red" if red else "white"}"]'
-            times.append(page.evaluate(PRESS, [button, wanted]))
+            times.append(page.evaluate(PRESS, [button, wanted, n * GOLDEN % 1 * FRAME_MS]))
         page.wait_for_timeout(300)
         found[f"{kind} laid out ms"] = sorted(t[0] for t in times[5:])
         found[f"{kind} painted ms"] = sorted(t[1] for t in times[5:])
