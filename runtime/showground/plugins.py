@@ -94,6 +94,10 @@ class _Offers:
         self.permanent_keys.extend(patterns)
 
 
+_GIVEN = ("invocation", "app", "extend", "providers")
+"""What the hook `context` may ask for, in the order in which `Plugins` has it at hand."""
+
+
 class Plugins:
     """All plugins of one host. Hooks are called through it, so that a failure always names its plugin."""
 
@@ -118,7 +122,8 @@ class Plugins:
         ]
         self._givers: dict[str, int] = {}
         self._contexts = [
-            (str(impl.plugin_name), impl.function, impl.argnames) for impl in self._manager.hook.context.get_hookimpls()
+            (str(impl.plugin_name), impl.function, [_GIVEN.index(name) for name in impl.argnames])
+            for impl in self._manager.hook.context.get_hookimpls()
         ]
         for _ in self._each("provide", offer=self._offers):
             pass
@@ -286,9 +291,9 @@ class Plugins:
 
     def _ask(self, plugin: int, invocation: Invocation, app: AppVersion, extend: Extend) -> None:
         name, function, wanted = self._contexts[plugin]
-        given = {"invocation": invocation, "app": app, "extend": extend, "providers": self.provider}
+        given = (invocation, app, extend, self.provider)
         try:
-            function(*map(given.__getitem__, wanted))
+            function(*[given[at] for at in wanted])
         except ShowgroundError:
             raise
         except Exception as error:

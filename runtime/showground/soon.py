@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 OnEnd = Callable[[Any, Exception | None], None]
-"""Called once, with (result, None) or (None, error), and must not raise. Never before what began the call has returned."""
+"""Called once, with (result, None) or (None, error), and must not raise."""
 
 
 class Quick:

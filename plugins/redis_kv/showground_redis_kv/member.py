@@ -27,9 +27,11 @@ MAX_COMMANDS = 10_000
 class Member:
     """`context.redis` of one invocation. Its transactions have ids that mean nothing to another invocation."""
 
+    __slots__ = ("_app", "_last", "_own", "_provider", "_transactions")
+
     def __init__(self, invocation: Invocation, provider: KeyValue) -> None:
-        self._own = str(invocation.installation)
-        self._shared = f"{invocation.app}:*"
+        self._own: str = invocation.installation
+        self._app = invocation.app
         self._provider = provider
         self._transactions: dict[int, KeyValueTransaction] = {}
         self._last = 0
@@ -46,7 +48,7 @@ class Member:
         }
 
     def _scope(self, shared: object) -> str:
-        return self._shared if shared else self._own
+        return f"{self._app}:*" if shared else self._own
 
     async def command(self, words: Sequence[Argument], shared: bool = False) -> KeyValueReply:
         if not isinstance(words, list | tuple):
@@ -58,7 +60,7 @@ class Member:
 
     def ask(self, on_end: OnEnd, words: Sequence[Argument], shared: bool = False) -> bool:
         """`command` without a task."""
-        return type(words) is list and self._provider.ask(self._shared if shared else self._own, words, on_end)
+        return type(words) is list and self._provider.ask(self._scope(shared) if shared else self._own, words, on_end)
 
     async def execute(self, commands: Sequence[Sequence[Argument]], shared: bool = False) -> list[Any]:
         if not isinstance(commands, list | tuple) or not all(isinstance(words, list | tuple) for words in commands):

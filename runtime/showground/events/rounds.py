@@ -14,8 +14,8 @@ from showground.tasks import Tasks
 Answers = Mapping[str, AcceptedEvent]
 _Asked = tuple[Sequence[Checked], "asyncio.Future[Answers]"]
 
-AT_ONCE = 4
-"""Rounds under way: each takes three round trips, and while Redis works on one, the host prepares others."""
+AT_ONCE = 3
+"""Rounds under way: each takes two round trips, and while Redis works on one, the host prepares others."""
 ROUND_EVENTS = 1000
 """A round takes callers until it has this many events; one caller's are never split."""
 WAITING_EVENTS = 20_000

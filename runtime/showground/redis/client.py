@@ -39,11 +39,11 @@ class SingleRedis(Commands):
         self._connection.close()
         self._lender.close()
 
-    def follow(self) -> None:
-        """Drop every connection for a new one: another server leads now."""
-        self._connection.reset("another server leads now")
+    def follow(self, leader: str) -> None:
+        """Another server leads now: drop every connection for a new one, but those to *leader*, who were quicker."""
+        self._connection.reset("another server leads now", leader)
         for subscriber in self._subscribers:
-            subscriber.reset("another server leads now")
+            subscriber.reset("another server leads now", leader)
 
     async def call(self, *command: Arg) -> Reply:
         reply = (await self._connection.send((command,)))[0]

@@ -129,9 +129,9 @@ class Connection:
         wire = await self.wire()
         return await wire.send(commands)
 
-    def reset(self, reason: str) -> None:
-        """Drop the wire, so that the next call gets a new one (perhaps to another server)."""
-        if self._wire is not None:
+    def reset(self, reason: str, unless_to: str = "") -> None:
+        """Drop the wire, so that the next call gets a new one (perhaps to another server), unless it leads there already."""
+        if self._wire is not None and str(self._wire.address) != unless_to:
             self._wire.abort(reason)
 
     def retire(self) -> None:

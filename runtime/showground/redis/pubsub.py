@@ -107,9 +107,9 @@ class PubSub:
         """Ask once more for what is not confirmed."""
         self._send("SUBSCRIBE", [name for name, confirmed in self._channels.items() if not confirmed.is_set()])
 
-    def reset(self, reason: str) -> None:
-        """Drop the connection for a new one, perhaps to another server."""
-        if self._wire is not None:
+    def reset(self, reason: str, unless_to: str = "") -> None:
+        """Drop the connection for a new one, perhaps to another server, unless it leads there already."""
+        if self._wire is not None and str(self._wire.address) != unless_to:
             self._wire.abort(reason)
 
     def _send(self, verb: str, names: Iterable[str]) -> None:

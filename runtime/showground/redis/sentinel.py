@@ -99,13 +99,14 @@ class Sentinels:
         assert failure is not None
         raise failure
 
-    def watch(self, on_switch: Callable[[], None], tasks: Tasks) -> PubSub:
+    def watch(self, on_switch: Callable[[str], None], tasks: Tasks) -> PubSub:
         """A subscriber, for the channel `SWITCHED`, that calls *on_switch* when another server begins to lead: nobody stays
-        with one that is cut off but lives."""
+        with one that is cut off but lives. It gets `host:port` of that server, or nothing when it may have missed which."""
 
         def announced(channel: str, payload: bytes) -> None:
-            if payload.split(b" ", 1)[0].decode() == self._service:
-                log.warning("Sentinel: another server leads %s now", self._service)
-                on_switch()
+            service, *_, host, port = payload.decode().split(" ")
+            if service == self._service:
+                log.warning("Sentinel: %s:%s leads %s now", host, port, service)
+                on_switch(f"{host}:{port}")
 
-        return PubSub(self.open_any, announced, lambda channels: on_switch(), self._deadline_s, tasks)
+        return PubSub(self.open_any, announced, lambda channels: on_switch(""), self._deadline_s, tasks)

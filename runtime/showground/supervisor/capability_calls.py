@@ -37,13 +37,13 @@ class CapabilityCalls:
             raise ShowgroundError("protocol_error", f"two open calls with the number {number}")
         try:
             function = session.find(member, method, len(calls))
+            calls[number] = nothing
             has_begun = self._ask(running, session, function, number, member, method, args)
         except ShowgroundError as error:
+            calls.pop(number, None)
             self._send([ERROR, number, error.to_json()["error"]])
             return
-        if has_begun:
-            calls[number] = nothing
-        else:
+        if not has_begun:
             serving = self._serve(running, session, function, number, member, method, args)
             calls[number] = self._crew.start(serving).cancel
 

@@ -168,11 +168,11 @@ class Channel:
         end = self._filled + count
         start = 0
         wanted = 4
-        view = self._view
+        view, limit, on_frame = self._view, self.limit, self._on_frame
         while end - start >= 4:
             size = _length.unpack_from(view, start)[0]
-            if size > self.limit:
-                self._fail(f"a frame of {size} bytes; the limit is {self.limit}")
+            if size > limit:
+                self._fail(f"a frame of {size} bytes; the limit is {limit}")
                 return
             wanted = 4 + size
             stop = start + wanted
@@ -189,7 +189,7 @@ class Channel:
                 self._fail("a frame that is not an array")
                 return
             try:
-                self._on_frame(frame)
+                on_frame(frame)
             except ShowgroundError as error:
                 self._fail(error.message)
                 return
