@@ -157,9 +157,15 @@ class Fanout:
 
     def _remembers(self, base: str, arguments: Sequence[Arg], reply: Reply, error: Exception | None) -> None:
         if isinstance(error, CommandRefused) and str(error).startswith("NOSCRIPT"):
-            self._tasks.start("events: remember", self._redis.run(_REMEMBER, [base], arguments))
+            self._tasks.start("events: remember", self._remember_again(base, arguments))
         elif error is not None:
-            log.warning("what was answered to the last events is not remembered: %s", error)
+            _is_forgotten(error)
+
+    async def _remember_again(self, base: str, arguments: Sequence[Arg]) -> None:
+        try:
+            await self._redis.run(_REMEMBER, [base], arguments)
+        except (ShowgroundError, CommandRefused) as error:
+            _is_forgotten(error)
 
     def _seen(self, source: str) -> str:
         """Base of the keys that remember the events of *source*: on one shard, so that a batch of them is one command."""
@@ -170,6 +176,10 @@ class Fanout:
             self._observe(
                 HostEvent(name="event", at_ms=self._clock.now_ms(), labels={"type": type_name}, value=float(n))
             )
+
+
+def _is_forgotten(error: Exception) -> None:
+    log.warning("what was answered to the last events is not remembered; their deliveries are there: %s", error)
 
 
 async def _together(calls: Sequence[Coroutine[Any, Any, Any]]) -> None:
