@@ -14,6 +14,10 @@ GREEN_S = 30.0
 """A host that was frozen shortly before is red for the 10 s in which that counts as a blocked event loop."""
 
 
+COME_UP_S = 90.0
+"""Redis may be away, or its disk full, for 20 s of these, and several hosts start at the same time."""
+
+
 class Watch:
     def __init__(self, cluster: Cluster, promises: Promises, community: str) -> None:
         self._cluster = cluster
@@ -27,7 +31,9 @@ class Watch:
 
     async def start(self, host: HostProcess) -> None:
         """A host that is started while Redis is away gives up; a supervisor would start it again, and so do we."""
-        for _ in range(20):
+        loop = asyncio.get_running_loop()
+        until = loop.time() + COME_UP_S
+        while loop.time() < until:
             host.start()
             try:
                 await host.ready(self._cluster.client)

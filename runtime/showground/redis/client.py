@@ -77,9 +77,6 @@ class SingleRedis(Commands):
                 pubsub.close()
                 await let_transports_close()
 
-    async def publish(self, channel: str, payload: bytes) -> None:
-        await self.call("PUBLISH", channel, payload)
-
     @property
     def publish_command(self) -> str:
         return "PUBLISH"

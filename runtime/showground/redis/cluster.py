@@ -74,9 +74,6 @@ class ClusterRedis(Commands):
                 subscriber.close()
                 await let_transports_close()
 
-    async def publish(self, channel: str, payload: bytes) -> None:
-        await self.call("SPUBLISH", channel, payload)
-
     @property
     def publish_command(self) -> str:
         return "SPUBLISH"

@@ -25,6 +25,14 @@ class Commands(ABC):
         """As `Redis.ask`."""
         return False
 
+    @property
+    @abstractmethod
+    def publish_command(self) -> str:
+        """As `Redis.publish_command`."""
+
+    async def publish(self, channel: str, payload: bytes) -> None:
+        await self.call(self.publish_command, channel, payload)
+
     async def pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Reply]:
         if not commands:
             return []

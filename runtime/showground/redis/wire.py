@@ -16,7 +16,7 @@ import hiredis
 from showground.errors import ShowgroundError
 from showground.redis.address import Address
 from showground.redis.api import Arg, CommandRefused, Reply
-from showground.redis.pending import Asked, Awaited, Confirmation, Pending, WriteWatch
+from showground.redis.pending import Asked, Awaited, Confirmation, Pending, WriteWatch, unavailable_now
 from showground.soon import OnEnd
 
 MAX_PENDING = 100_000
@@ -317,6 +317,8 @@ async def open_wire(address: Address, deadline_s: float, database: bool = True) 
             wire.abort("not used")
         raise
     wire.abort("refused")
+    if refused.is_temporary:
+        raise unavailable_now(refused)
     raise ShowgroundError(
         "misconfigured",
         f"Redis at {address} refused us: {refused}",

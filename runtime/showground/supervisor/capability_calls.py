@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 
 from showground.crew import Crew
 from showground.errors import ShowgroundError
 from showground.hookspecs import Method
 from showground.model import AppVersion
-from showground.soon import Quick
+from showground.soon import OnEnd, Quick
 from showground.supervisor.broker import Broker, Session
 from showground.supervisor.calls import Running
 from showground.worker.frames import ERROR, REPLY
@@ -19,6 +20,16 @@ Send = Callable[[list[object]], None]
 
 def nothing() -> None:
     """Cancels a call that holds up nobody: its answer is not sent."""
+
+
+async def _serve(function: Method, args: list[object], ended: OnEnd) -> None:
+    """Wait for a call that takes a task."""
+    try:
+        result = await function(*args)
+    except Exception as error:
+        ended(None, error)
+    else:
+        ended(result, None)
 
 
 class CapabilityCalls:
@@ -37,15 +48,18 @@ class CapabilityCalls:
             raise ShowgroundError("protocol_error", f"two open calls with the number {number}")
         try:
             function = session.find(member, method, len(calls))
-            calls[number] = nothing
-            has_begun = self._ask(running, session, function, number, member, method, args)
         except ShowgroundError as error:
-            calls.pop(number, None)
             self._send([ERROR, number, error.to_json()["error"]])
             return
+        calls[number] = nothing
+        ended = functools.partial(self._ended, running, session, function, number, member, method)
+        try:
+            has_begun = type(function) is Quick and function.soon(ended, *args)
+        except Exception as error:
+            ended(None, error)
+            return
         if not has_begun:
-            serving = self._serve(running, session, function, number, member, method, args)
-            calls[number] = self._crew.start(serving).cancel
+            calls[number] = self._crew.start(_serve(function, args, ended)).cancel
 
     def _open(self, running: Running) -> tuple[Session, dict[int, Callable[[], object]]]:
         assert running.invocation is not None
@@ -68,7 +82,7 @@ class CapabilityCalls:
         for cancel in (calls or {}).values():
             cancel()
 
-    def _ask(
+    def _ended(
         self,
         running: Running,
         session: Session,
@@ -76,41 +90,12 @@ class CapabilityCalls:
         number: int,
         member: str,
         method: str,
-        args: list[object],
-    ) -> bool:
-        """Begin it without a task; False, and nothing was begun, when it takes one."""
-        if type(function) is not Quick:
-            return False
-
-        def ended(result: object, error: Exception | None) -> None:
-            if running.calls is None or running.calls.pop(number, None) is None:
-                return  # nobody waits for it any more
-            failed = None if error is None else session.told(member, method, function, error)
-            self._answer(number, member, method, result, failed)
-
-        try:
-            return function.soon(ended, *args)
-        except Exception as error:
-            raise session.told(member, method, function, error) from None
-
-    async def _serve(
-        self,
-        running: Running,
-        session: Session,
-        function: Method,
-        number: int,
-        member: str,
-        method: str,
-        args: list[object],
+        result: object,
+        error: Exception | None,
     ) -> None:
-        result, failed = None, None
-        try:
-            result = await function(*args)
-        except Exception as error:
-            failed = session.told(member, method, function, error)
-        finally:
-            if running.calls is not None:
-                running.calls.pop(number, None)
+        if running.calls is None or running.calls.pop(number, None) is None:
+            return  # nobody waits for it any more
+        failed = None if error is None else session.told(member, method, function, error)
         self._answer(number, member, method, result, failed)
 
     def _answer(self, number: int, member: str, method: str, result: object, failed: ShowgroundError | None) -> None:

@@ -254,6 +254,11 @@ async def test_a_server_whose_disk_is_full_refuses_writes_and_takes_them_again_w
 
     await eventually(lambda: _says(write, "store_unavailable: Redis cannot do it now: MISCONF"))
     assert await hasty.call("GET", "kept") == b"v"
+    with pytest.raises(
+        ShowgroundError, match="MISCONF"
+    ) as caught:  # a host that starts just now does not blame its settings
+        await open_wire(parse_url(embedded.url).nodes[0], 1.0)
+    assert caught.value.code == "store_unavailable"
     resource.prlimit(pid(embedded), resource.RLIMIT_FSIZE, (room, most))
     await eventually(lambda: _says(write, "done"))
 
