@@ -35,9 +35,12 @@ class Command:
     """When set, the keys are the first half of what follows this word (XREAD … STREAMS)."""
     has_one_key: bool = field(init=False)
     """Right after the name, as most have it."""
+    word: bytes = field(init=False)
+    """The name as it is sent."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "has_one_key", (self.first, self.last, self.after) == (1, 1, ""))
+        object.__setattr__(self, "word", self.name.encode())
 
     def keys(self, words: Sequence[Argument]) -> Sequence[int]:
         """The positions of the keys in *words*; raises `invalid` when they cannot be told."""
@@ -178,7 +181,7 @@ def checked(words: Sequence[Argument]) -> tuple[Command, list[bytes]]:
         raise invalid(f"{command.name} may not block")
     if command.name == "BITFIELD":
         _check_bits([str(word) for word in words[2:]])
-    return command, [command.name.encode(), *map(encoded, words[1:])]
+    return command, [command.word, *map(encoded, words[1:])]
 
 
 def _check_bits(words: Sequence[str]) -> None:

@@ -18,11 +18,13 @@ from showground.tasks import Tasks
 from showground_redis_kv import export
 from showground_redis_kv.commands import REQUEST_BYTES, check_size
 from showground_redis_kv.quota import CORRECT, QUOTA_BYTES, WRITE, over_quota, write_arguments
-from showground_redis_kv.scope import Prepared, Scope, refused
+from showground_redis_kv.scope import Prepared, Scope, refused, text
 from showground_redis_kv.transaction import MAX_OPEN, TIMEOUT_S, RedisTransaction
 
 RECOUNT_EVERY_S = 10.0
 """A scope at its quota is counted afresh at most this often on each host."""
+SHORT_KEY = 1024
+"""A command of nothing more need not be weighed."""
 _AT_ONCE = 200
 
 
@@ -58,17 +60,16 @@ class RedisKeyValue:
             return False
         if prepared is None:
             return False
-        command, request = prepared
-        if sum(map(len, request)) > REQUEST_BYTES:
+        if (len(prepared) > 2 or len(prepared[1]) > SHORT_KEY) and sum(map(len, prepared)) > REQUEST_BYTES:
             return False
 
         def ended(reply: Reply, error: Exception | None) -> None:
             if error is None:
-                on_end(own.reply(command, reply), None)
+                on_end(text(reply), None)
             else:
                 on_end(None, refused(str(error)) if isinstance(error, CommandRefused) else error)
 
-        return self._redis.ask(request, ended)
+        return self._redis.ask(prepared, ended)
 
     async def _execute_one(self, own: Scope, words: Sequence[Argument]) -> KeyValueReply | Exception:
         try:

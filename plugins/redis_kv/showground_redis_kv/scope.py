@@ -55,13 +55,13 @@ class Scope:
             encoded[at] = self.prefix + encoded[at]
         return Prepared(command, encoded, tuple([encoded[at] for at in positions]))
 
-    def prepare_read(self, words: Sequence[Argument]) -> tuple[Command, list[bytes]] | None:
-        """The same of a command that reads one key, as most do; None of any other."""
+    def prepare_read(self, words: Sequence[Argument]) -> list[bytes] | None:
+        """What goes to Redis for a command that reads one key, as most do, and whose reply has no keys in it; None for others."""
         command, encoded = checked(words)
         if command.writes or not command.has_one_key:
             return None
         encoded[1] = self.prefix + encoded[1]
-        return command, encoded
+        return encoded
 
     def _scan(self, words: list[bytes]) -> list[bytes]:
         """`SCAN cursor [MATCH glob] [COUNT n] [TYPE t]`, kept within the scope."""
