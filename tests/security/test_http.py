@@ -272,3 +272,14 @@ async def test_whatever_is_answered_has_the_headers_that_browsers_heed(host: Hos
                 assert "Cross-Origin-Resource-Policy" in response.headers, path
                 if path.startswith("/api/"):
                     json.loads(await response.text())
+
+
+async def test_what_is_no_http_is_refused_in_the_one_shape_and_is_no_error_of_the_hosts(
+    host: HostUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    head, _, body = (await raw(host, SMUGGLED["length and chunked"])).partition(b"\r\n\r\n")
+    assert head.split(b" ", 2)[1] == b"400"
+    assert b"Content-Type: application/json" in head
+    assert b"X-Content-Type-Options: nosniff" in head
+    assert json.loads(body)["error"]["code"] == "bad_request"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -10,11 +10,18 @@ from typing import Protocol
 
 import msgspec
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from showground.errors import ShowgroundError
 
 log = logging.getLogger("showground.web")
 
+API_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-site",
+}
+"""On every answer of the host."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -108,6 +115,27 @@ def failure(request: Head, error: Exception, client_gone: bool = False) -> web.R
             log.error("%s %s failed", request.method, request.path, exc_info=error)
             fault = "an unexpected fault; the host's log has it"
             return error_response(ShowgroundError("internal", fault, request.path, "Please report it."))
+
+
+class Refusing(web.RequestHandler):
+    """aiohttp's protocol of one connection. What it cannot read as HTTP is refused in the one shape, and is no error of the
+    host's."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        log.debug("a request from %s is not HTTP: %s", request.remote, exc.message)
+        said = exc.message.partition("\n")[0].rstrip(":")
+        response = error_response(ShowgroundError("bad_request", f"this is not HTTP: {said}", "request"))
+        response.headers.update(API_HEADERS)
+        response.force_close()
+        return response
 
 
 def has_gone(request: web.BaseRequest) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import time
@@ -16,7 +17,7 @@ from showground.exchange import Admit, Exchange
 from showground.web.answers import AnswerBytes
 from showground.web.auth import Handler, TokenCheck, admitting, guarded
 from showground.web.connections import Doorway, Patience, PatientConnection, connection_of
-from showground.web.errors import error_response, failure, has_gone
+from showground.web.errors import API_HEADERS, Refusing, error_response, failure, has_gone
 from showground.web.exchanges import ConnectedHandler, by_aiohttp
 from showground.web.origins import Origins, is_loopback
 from showground.web.shortcut import Shortcut, ShortcutConnection
@@ -25,11 +26,6 @@ from showground.web.static import Find, StaticFiles
 log = logging.getLogger("showground.web")
 
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
-API_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-site",
-}
 CONNECTIONS = 30_000
 NEVER_S = 1e8
 """For what aiohttp would do after so many seconds, and `web.connections` does instead."""
@@ -109,17 +105,19 @@ class WebServer:
         self._is_local = is_loopback(listen)
         self._drain_s = drain_s
         self._app.router.add_route("*", "/{path:.*}", self._contained(self._nothing_here, True))
-        self._runner = web.AppRunner(
-            self._app,
-            access_log=None,  # addresses may carry tickets and access tokens
-            shutdown_timeout=drain_s,
-            keepalive_timeout=NEVER_S,
-            auto_decompress=False,  # a small body must not become a large one; see `_contained`
-        )
+        self._runner = web.AppRunner(self._app, shutdown_timeout=drain_s)
         await self._runner.setup()
         server = self._runner.server
         assert server is not None
-        self.doorway = Doorway(server, self._patience, self._room, self._connection)
+        protocol = functools.partial(
+            Refusing,
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # aiohttp takes it for none: addresses may carry tickets and tokens
+            keepalive_timeout=NEVER_S,
+            auto_decompress=False,  # a small body must not become a large one; see `_contained`
+        )
+        self.doorway = Doorway(protocol, self._patience, self._room, self._connection)
         try:
             self._listener = await asyncio.get_running_loop().create_server(
                 self.doorway, listen, port, backlog=1024, reuse_address=True
