@@ -101,6 +101,7 @@ def refused(message: str) -> ShowgroundError:
     """A Redis error reply as the app sees it."""
     if message.startswith("WRONGTYPE"):
         return ShowgroundError("wrong_type", "the key holds another type of value than the command works on", "redis")
-    if CommandRefused(message).is_temporary:
+    if CommandRefused(message).is_temporary or message.startswith("NOSCRIPT"):
+        # NOSCRIPT: another host loaded the script between two of these commands, and the later one was done already
         return ShowgroundError("store_unavailable", f"Redis cannot do it now: {message}", "redis")
     return ShowgroundError("invalid", message.removeprefix("ERR "), "redis")

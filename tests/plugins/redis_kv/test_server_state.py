@@ -13,6 +13,7 @@ from showground.testing.conformance.key_value import SCOPE, run
 from showground.testing.redis import running_server
 from showground.testing.services import services
 from showground_redis_kv.redis import open_redis as open_provider
+from showground_redis_kv.scope import refused
 
 
 @pytest.mark.parametrize(("setting", "bad", "good"), [("min-replicas-to-write", 1, 0), ("maxmemory", 1, 0)])
@@ -38,3 +39,7 @@ async def test_a_server_that_takes_no_writes_for_now_is_unavailable_and_works_ag
             assert await run(provider, "GET", "seats") == "3"
             await redis.call("CONFIG", "SET", setting, good)
             assert await run(provider, "SET", "seats", "2") is not None
+
+
+def test_a_script_that_was_loaded_too_late_for_one_of_two_writes_is_no_fault_of_the_command() -> None:
+    assert refused("NOSCRIPT No matching script. Please use EVAL.").code == "store_unavailable"
