@@ -91,6 +91,8 @@ class Judge:
             letters: Any = self._client.hvals(raw)
             for value in letters:
                 start = value.find(b"t3_")
+                if start < 0:
+                    continue  # a job, of which `jobs` tells
                 found.add(value[start : value.index(b'"', start)].decode())
         return found
 

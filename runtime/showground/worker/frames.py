@@ -16,8 +16,8 @@ import msgspec
 
 from showground.errors import ShowgroundError
 
-PROTOCOL: Final = 1
-"""Sent in READY. A worker that speaks another version is ended."""
+PROTOCOL: Final = 2
+"""Sent in READY. A worker that speaks another version is ended. 2: `redis.command`, which hosts before it do not know."""
 
 CALL: Final = 0
 REPLY: Final = 1
