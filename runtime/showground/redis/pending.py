@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from showground.errors import ShowgroundError
@@ -24,7 +25,7 @@ NO_WRITES = frozenset(
 """Commands that need no replica. All others may write; one that does not only waits longer than it must."""
 
 
-class Pending:
+class Pending(ABC):
     """A run of commands whose replies belong together."""
 
     __slots__ = ("awaits_replicas", "expects", "expires", "replies", "size")
@@ -37,13 +38,13 @@ class Pending:
         self.awaits_replicas = False
         """Its replies are not given out before a `Confirmation` says that they may be."""
 
+    @abstractmethod
     def succeed(self) -> None:
         """Give out the replies, of which there are as many as it expects."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fail(self, error: ShowgroundError) -> None:
         """Tell that there are none. Does nothing once either was told."""
-        raise NotImplementedError
 
 
 class Awaited(Pending):

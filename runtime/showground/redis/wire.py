@@ -216,7 +216,7 @@ class Wire(asyncio.Protocol):
             self._waiting_bytes -= entry.size
             if not entry.awaits_replicas:
                 entry.succeed()
-                if isinstance(entry, Confirmation):
+                if type(entry) is Confirmation:  # isinstance asks the abstract base: 1 µs
                     self._waits_in_vain = entry.is_vain
             if self._finishing and not self._pending:
                 self.abort(self._finishing)

@@ -72,6 +72,27 @@ class KeyValueConformance:
 
         return opened
 
+    async def test_what_can_be_asked_without_a_task_is_answered_as_by_execute(self, provider: KeyValue) -> None:
+        await run(provider, "SET", "k", "mine")
+        await run(provider, "HSET", "h", "f", "v")
+        for scope in (SCOPE, OTHER):
+            for command in (
+                ["GET", "k"],
+                ["hgetall", "h"],
+                ["LLEN", "k"],
+                ["GET"],
+                ["MGET", "k", "h"],
+                ["EVAL", "1", "0"],
+            ):
+                told: list[object] = []
+
+                def tell(result: object, error: Exception | None, told: list[object] = told) -> None:
+                    told.append(repr(result if error is None else error))
+
+                if provider.ask(scope, command, tell):
+                    await eventually(lambda told=told: told)  # type: ignore[misc]
+                    assert told == [repr((await provider.execute(scope, [command]))[0])]
+
     @pytest.mark.parametrize(
         "session",
         [
