@@ -99,8 +99,8 @@ class HostProcess:
         self.fathered: set[Process] = set()
         """Everything that ever ran below it: none of it may outlive it."""
         self.exit_codes: list[int] = []
-        self.source: Path | None = None
-        """A checkout of another version, whose code it runs from its next start on; None: this one's."""
+        self.python: Path | None = None
+        """The interpreter of another version's environment, with which it runs from its next start on; None: this one."""
         self._process: subprocess.Popen[bytes] | None = None
         self.set_clock(0.0)
 
@@ -123,20 +123,16 @@ class HostProcess:
 
     def start(self) -> None:
         settings = str(self.folder / "showground.toml")
-        if self.source is None:
-            command = ["-m", "chaos.host", settings, str(self.folder / "clock")]
-            path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "NO_COLOR": "1"}
+        if self.python is None:
+            command = [sys.executable, "-m", "chaos.host", settings, str(self.folder / "clock")]
+            path = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         else:
-            command = ["-m", "showground", "serve", "--settings", settings]
-            path = os.pathsep.join(map(str, (self.source / "runtime", *self.source.glob("plugins/*"))))
+            command = [str(self.python), "-m", "showground", "serve", "--settings", settings]
+            environment.pop("PYTHONPATH", None)
         with (self.folder / "host.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, *command],
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": path},
-            )
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=environment)
 
     def look(self) -> list[Process]:
         """What runs below it now; remembered."""
@@ -223,17 +219,17 @@ class Cluster:
         hosts: int,
         rng: random.Random,
         deployment: Deployment = "single",
-        source: Path | None = None,
+        python: Path | None = None,
         **settings: object,
     ) -> None:
-        """*source*: the checkout whose code all hosts begin with."""
+        """*python*: of the environment whose code all hosts begin with (`HostProcess.python`)."""
         self._folder = folder
         self._count = hosts
         self._rng = rng
         self._settings = {**DEFAULTS, **settings}
         self._exits = AsyncExitStack()
         self._deployment = deployment
-        self._source = source
+        self._python = python
         self.store: Store
         self.hosts: list[HostProcess] = []
         self.client: aiohttp.ClientSession
@@ -247,7 +243,7 @@ class Cluster:
                 if self.store.socket is not None:
                     line = await exits.enter_async_context(Proxy(self.store.socket))
                 host = self._make(number, line, key)
-                host.source = self._source
+                host.python = self._python
                 self.hosts.append(host)
                 exits.callback(host.kill)
                 host.start()

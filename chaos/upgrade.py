@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import random
-import subprocess
-import tarfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from chaos.cluster import Cluster
+from chaos.earlier import check_out
 from chaos.judge import Judge, Rule
 from chaos.load import Promises
 from chaos.report import Report
@@ -27,11 +25,11 @@ async def run_upgrade(folder: Path, *, seed: int, seconds: float, hosts: int, jo
     report = Report(
         f"./run chaos --scenario upgrade{of} --seed {seed} --seconds {seconds:g} --hosts {hosts} --jobs {jobs}"
     )
-    source = None if ref is None else await asyncio.to_thread(check_out, ref, folder / "earlier")
+    python = None if ref is None else await asyncio.to_thread(check_out, ref, folder / "earlier")
     promises = Promises()
     replaced = Rule("each host ended by itself within its time and its successor was ready, while the others served")
     async with AsyncExitStack() as exits:
-        cluster = await exits.enter_async_context(Cluster(folder, hosts, random.Random(rng.random()), source=source))
+        cluster = await exits.enter_async_context(Cluster(folder, hosts, random.Random(rng.random()), python=python))
         judge = Judge(cluster, promises)
         exits.callback(judge.close)
         pause_s = seconds / (hosts + 1)
@@ -41,7 +39,7 @@ async def run_upgrade(folder: Path, *, seed: int, seconds: float, hosts: int, jo
                 await asyncio.sleep(pause_s)
                 code = await host.stop(DRAIN_S)
                 replaced.expect(code == 0, f"host {host.number} ended with {code}: {host.last_words()}")
-                host.source = None
+                host.python = None
                 host.start()
                 await host.ready(cluster.client)
                 replaced.expect(host.pid is not None, f"host {host.number} is gone: {host.last_words()}")
@@ -50,15 +48,3 @@ async def run_upgrade(folder: Path, *, seed: int, seconds: float, hosts: int, jo
         rules = await under_load(cluster, judge, promises, rng, replace_all, seconds, jobs, exits)
         report.rules = [replaced, *rules]
     return report
-
-
-def check_out(ref: str, folder: Path) -> Path:
-    """The code of commit *ref*, without touching the work tree."""
-    root = Path(__file__).parents[1]
-    packed = subprocess.run(
-        ["git", "-C", str(root), "archive", "--format=tar", ref, "runtime", "plugins"], check=True, capture_output=True
-    )
-    folder.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
