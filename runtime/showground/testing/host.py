@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -69,8 +70,8 @@ class HostUnderTest:
         return await forum.submit_live_post(community, installation, app, data)
 
     async def emit(self, type: str, data: Any, community: str = "playground", wait_s: float = 10, **more: Any) -> Any:
-        """Send one event and wait for its outcomes."""
-        event = {"specversion": "1.0", "id": more.pop("id", None) or f"e{id(data)}", "source": "test", "type": type,
+        """Send one event, with an id of its own unless one is given, and wait for its outcomes."""
+        event = {"specversion": "1.0", "id": more.pop("id", None) or uuid.uuid4().hex, "source": "test", "type": type,
                  "subject": community, "data": data, **more}  # fmt: skip
         headers = {"Content-Type": "application/cloudevents+json"}
         return await self.call("POST", f"/api/v1/events?wait={wait_s:g}", json=event, headers=headers)
