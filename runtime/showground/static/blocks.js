@@ -21,6 +21,7 @@ const MAKERS = {
 const STACK = /stack$/;
 const CHOICE = /^(gap|padding|border|corner_radius|reverse|size|weight|style|outline|wrap|overflow|selectable|appearance|resize_mode|shape|background|grow|disabled)$/;
 const LENGTH = /^(min_|max_)?(width|height)$/;
+const LOOKS = /color|width|height|weight|text/; // no name or role depends on them
 const COLORS = { color: "color", text_color: "color", background_color: "background", border_color: "borderColor" };
 
 export class Painter {
@@ -41,14 +42,15 @@ export class Painter {
     const maker = Object.hasOwn(MAKERS, record.type) ? MAKERS[record.type] : () => make("span", { hidden: true });
     record.el = maker();
     this.#records.set(record.el, record);
+    this.#dirty.add(record);
     this.update(record, Object.keys(record.attrs));
   }
 
   update(record, names) {
     const { el, attrs, type } = record;
-    this.#dirty.add(record);
     for (const name of names) {
       const value = attrs[name];
+      if (!LOOKS.test(name)) this.#dirty.add(record);
       const css = name.replace("_", "-");
       if (CHOICE.test(name)) set(el, `data-${css}`, value !== undefined && /^[a-z-]+$/.test(value) && String(value));
       else if (LENGTH.test(name)) {
@@ -59,11 +61,15 @@ export class Painter {
       else if (name === "alignment") {
         set(el, "data-y", /top|middle|bottom/.exec(value)?.[0]);
         set(el, "data-x", /start|center|end/.exec(value)?.[0]);
-      } else if (name === "text" && type === "text") {
-        el.textContent = value ?? "";
-        this.#texts.add(record);
-      } else if (name === "text" && type === "button") el.lastChild.textContent = value ?? "";
-      else if (name === "icon" && type === "button") {
+      } else if (name === "text" && (type === "text" || type === "button")) {
+        const place = type === "text" ? el : el.lastChild;
+        if (type === "text") this.#texts.add(record);
+        if (value && place.firstChild) place.firstChild.data = value; // less work than another node
+        else {
+          place.textContent = value ?? "";
+          this.#dirty.add(record);
+        }
+      } else if (name === "icon" && type === "button") {
         el.querySelector("svg")?.remove();
         if (value) el.prepend(icon(value));
       } else if (name === "name" && type === "icon") rename(el.firstChild, value);

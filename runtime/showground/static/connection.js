@@ -25,7 +25,7 @@ export class Connection {
     this.#cut();
     if (!navigator.onLine) return this.#become("offline");
     if (this.#state === "over") this.#become("lost");
-    // after two sockets without a welcome the stream has its turn; when that fails too, both in turn
+    // after two sockets without a welcome, streams and sockets in turn
     const isStream = this.#blocked >= 2 && this.#blocked % 2 === 0;
     const wire = (this.#wire = new (isStream ? Stream : Socket)(this.#path, this.#owner));
     const current = (then) => (message) => this.#wire === wire && then(message);
@@ -78,7 +78,7 @@ export class Connection {
   #ended() {
     if (this.#state !== "open") this.#blocked++;
     this.#cut();
-    // full jitter: the viewers of a host that went away come back spread out
+    // full jitter: who lost a host comes back spread out
     this.#later(Math.random() * Math.min(MOST_MS, FIRST_MS * 2 ** this.#attempts++));
   }
 

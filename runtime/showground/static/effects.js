@@ -84,10 +84,7 @@ let page = null;
 let handlers = {};
 let refused = null;
 
-/**
- * Show effects outside of a post: those of menu items and of forms that follow. `onSubmit(form id, values)` may return a promise:
- * when it is settled the form closes, unless it rejects or `form_errors` came. Without options the last handlers stay.
- */
+/** Effects of menu items and their forms. A form closes once what `onSubmit` gave is settled, unless it rejects or `form_errors` came. */
 export function showEffects(effects, options) {
   if (options) handlers = options;
   page ??= new Effects(document.body.appendChild(make("div", { class: "sg-page" })), {

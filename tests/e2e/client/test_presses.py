@@ -52,7 +52,7 @@ async def test_a_press_that_is_answered_at_once_touches_nothing_but_what_it_chan
     )
     await page.get_by_role("button", name="More").click()
     await expect(page.get_by_text("count 1")).to_be_visible()
-    assert await page.evaluate("() => touched") == [["childList", "sg-text"]]
+    assert await page.evaluate("() => touched") == [["characterData", "sg-text"]]
 
 
 async def test_what_one_browser_sends_the_other_sees(open_page: OpenPage, gallery: Gallery) -> None:
