@@ -175,11 +175,15 @@ class Dispatch:
         """Run one delivery: what the delivery runner calls."""
         return await self.invoke(_request(delivery, attempt))
 
-    def begin(self, delivery: Delivery, attempt: int, on_answer: OnAnswer) -> Callable[[], None] | None:
-        """`handle` without a task that waits: *on_answer* is told the result or the error, and what is returned cancels.
+    def begin_delivery(self, delivery: Delivery, attempt: int, on_answer: OnAnswer) -> Callable[[], None] | None:
+        """`handle` as `begin` does it."""
+        return self.begin(_request(delivery, attempt), on_answer)
 
-        None, and nothing was begun, when the bundle must be unpacked first, which `handle` does. Raises `ShowgroundError`."""
-        request = _request(delivery, attempt)
+    def begin(self, request: InvokeRequest, on_answer: OnAnswer) -> Callable[[], None] | None:
+        """`invoke` without a task that waits: *on_answer* is told the result or the error once this has returned, and what is
+        returned cancels.
+
+        None, and nothing was begun, when the bundle must be unpacked first, which `invoke` does. Raises `ShowgroundError`."""
         invocation, app = self._prepare(request)
         folder = self._folders.get(app.digest)
         if folder is None:
@@ -191,7 +195,7 @@ class Dispatch:
             on_answer(result, None if error is None else self._redacted(error))
 
         try:
-            return self._supervisor.begin(app, folder, invocation, delivery.payload, answered)
+            return self._supervisor.begin(app, folder, invocation, request.payload, answered)
         except ShowgroundError as error:
             self._tell(app, request, error.code, started)
             raise self._redacted(error) from None

@@ -84,7 +84,7 @@ class Host:
             Runner(
                 events.deliveries,
                 code.dispatch.handle,
-                begin=code.dispatch.begin,
+                begin=code.dispatch.begin_delivery,
                 host_id=on.host_id,
                 drain_s=settings.host.drain_s,
             )

@@ -95,7 +95,7 @@ async def lay_posts(exits: AsyncExitStack, on: Foundation, events: Events, code:
         events.plugins.provider(REALTIME),
         snapshots,
         Passes(on.secret),
-        code.dispatch.invoke,
+        code.dispatch,
         code.dispatch.post_type,
         on.clock,
         events.plugins.observe,

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from showground.capabilities import LivePost
-from showground.dispatch import InvokeRequest, Viewer
+from showground.dispatch import InvokeRequest, OnAnswer, Viewer
 from showground.errors import ShowgroundError
 from showground.model import Json
 from showground.views.records import ViewerIdentity, ViewReply, ViewRequest, ViewResult, decode_reply, encode_request
 from showground.views.view import View
 
-Invoke = Callable[[InvokeRequest], Awaitable[bytes]]
+
+class Invoker(Protocol):
+    """What runs app code: `showground.dispatch.Dispatch`."""
+
+    async def invoke(self, request: InvokeRequest) -> bytes: ...
+
+    def begin(self, request: InvokeRequest, on_answer: OnAnswer) -> Callable[[], None] | None: ...
+
 
 NOBODY = ViewerIdentity()
 ALONE_AT_ONCE = 16
@@ -32,24 +39,54 @@ class Answer:
     failure: ShowgroundError | None = None
     """Why nothing came of this view, when others of its call got on."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the worker ran the view, and did not ask for something first."""
+        return not self.result.need_state and not self.result.alone
+
+
+First = list[Answer] | ShowgroundError
+"""What came of the first call to the worker, be it the last or not."""
+
 
 class PostCalls:
     """Calls for the views of one post. *post_type* says which of the app's post types draws it now: an upgrade may rename it."""
 
-    def __init__(self, post: LivePost, invoke: Invoke, post_type: Callable[[LivePost], str]) -> None:
+    def __init__(self, post: LivePost, invoker: Invoker, post_type: Callable[[LivePost], str]) -> None:
         self._post = post
-        self._invoke = invoke
+        self._invoker = invoker
         self._post_type = post_type
         data: Json = msgspec.json.decode(post.data)
         self._shown: Mapping[str, Json] = {"id": post.id, "data": data}
 
-    async def handle(self, views: Sequence[View], events: list[Mapping[str, Any]], full: bool = False) -> list[Answer]:
-        """One call for *views* (not empty), all with the same events; one answer for each, in order.
+    def begin(
+        self, view: View, events: list[Mapping[str, Any]], on_first: Callable[[First], None]
+    ) -> Callable[[], None] | None:
+        """Make the first call of `handle` for one view without a task that waits for it; *on_first* is told what came of it once
+        this has returned, and `handle` goes on from there. What is returned cancels the call.
+
+        None, and nothing was begun, when the app is not ready to run here. Raises what dispatch raises."""
+
+        def answered(raw: Any, error: ShowgroundError | None) -> None:
+            try:
+                on_first(error or self._answers(raw, 1))
+            except ShowgroundError as fault:
+                on_first(fault)
+
+        return self._invoker.begin(self._request([view], events, False, [not view.cached]), answered)
+
+    async def handle(
+        self, views: Sequence[View], events: list[Mapping[str, Any]], full: bool = False, first: First | None = None
+    ) -> list[Answer]:
+        """One call for *views* (not empty), all with the same events; one answer for each, in order. *first*: that call was made
+        by `begin`.
 
         A worker that died is asked once more, with all states: its handlers run at least once. Raises what dispatch raises.
         """
         try:
-            answers = await self._call(views, events, full, with_state=[not v.cached for v in views])
+            if isinstance(first, ShowgroundError):
+                raise first
+            answers = first or await self._call(views, events, full, with_state=[not v.cached for v in views])
         except ShowgroundError as error:
             if error.code not in ("worker_died", "protocol_error"):
                 raise
@@ -85,6 +122,11 @@ class PostCalls:
     async def _call(
         self, views: Sequence[View], events: list[Mapping[str, Any]], full: bool, with_state: Sequence[bool]
     ) -> list[Answer]:
+        return self._answers(await self._invoker.invoke(self._request(views, events, full, with_state)), len(views))
+
+    def _request(
+        self, views: Sequence[View], events: list[Mapping[str, Any]], full: bool, with_state: Sequence[bool]
+    ) -> InvokeRequest:
         request = ViewRequest(
             post=self._shown,
             views=[v.input(state, full or v.stale) for v, state in zip(views, with_state, strict=True)],
@@ -92,24 +134,24 @@ class PostCalls:
         )
         viewer = views[0].viewer if len(views) == 1 else NOBODY
         env = views[0].env
-        raw = await self._invoke(
-            InvokeRequest(
-                installation=self._post.installation,
-                kind="view",
-                name=self._post_type(self._post),
-                payload=encode_request(request),
-                viewer=Viewer(
-                    user_id=viewer.id,
-                    username=viewer.name,
-                    is_moderator=viewer.moderator,
-                    locale=env.locale,
-                    timezone=env.timezone,
-                    color_scheme=env.color_scheme,
-                ),
-                post_id=self._post.id,
-            )
+        return InvokeRequest(
+            installation=self._post.installation,
+            kind="view",
+            name=self._post_type(self._post),
+            payload=encode_request(request),
+            viewer=Viewer(
+                user_id=viewer.id,
+                username=viewer.name,
+                is_moderator=viewer.moderator,
+                locale=env.locale,
+                timezone=env.timezone,
+                color_scheme=env.color_scheme,
+            ),
+            post_id=self._post.id,
         )
-        reply = self._checked(raw, len(views))
+
+    def _answers(self, raw: bytes, count: int) -> list[Answer]:
+        reply = self._checked(raw, count)
         return [Answer(reply.results[index], rev) for index, rev in zip(reply.of, reply.revs, strict=True)]
 
     def _checked(self, raw: bytes, count: int) -> ViewReply:

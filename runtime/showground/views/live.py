@@ -15,7 +15,7 @@ from showground.errors import ShowgroundError
 from showground.keys import InstallationId
 from showground.model import HostEvent
 from showground.views import messages
-from showground.views.calls import Answer, Invoke, PostCalls
+from showground.views.calls import Answer, Invoker, PostCalls
 from showground.views.incoming import Incoming
 from showground.views.passes import Passes
 from showground.views.records import Env, Snapshot, ViewerIdentity
@@ -52,7 +52,7 @@ class LivePosts:
         realtime: Realtime,
         snapshots: Snapshots,
         passes: Passes,
-        invoke: Invoke,
+        invoker: Invoker,
         post_type: Callable[[LivePost], str],
         clock: Clock,
         observe: Callable[[HostEvent], None],
@@ -64,7 +64,7 @@ class LivePosts:
         self._realtime = realtime
         self._snapshots = snapshots
         self._passes = passes
-        self._invoke = invoke
+        self._invoker = invoker
         self._post_type = post_type
         self._clock = clock
         self._observe = observe
@@ -208,7 +208,7 @@ class LivePosts:
             connection.close("the host is stopping", 1.0)
 
     def _calls(self, post: LivePost) -> PostCalls:
-        return PostCalls(post, self._invoke, self._post_type)
+        return PostCalls(post, self._invoker, self._post_type)
 
     def _room(self, post: LivePost) -> Room:
         return Room(post, self._calls(post), self._realtime, self._snapshots, self._clock, self._observe)

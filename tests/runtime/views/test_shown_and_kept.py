@@ -11,6 +11,7 @@ from showground.keys import KeySpace
 from showground.redis.api import Redis
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.viewer import Viewer
+from showground.testing.waiting import eventually
 
 TALLY = Path(__file__).parent / "tally"
 
@@ -58,7 +59,12 @@ async def writes_held_up(redis: Redis) -> AsyncIterator[None]:
 
 
 async def lose_what_is_held_up(redis: Redis) -> None:
-    """Cut every other connection to Redis: commands of theirs that wait are never run."""
+    """Cut every other connection to Redis once a command waits there: it is never run."""
+
+    async def something_waits() -> bool:
+        return b"\r\nblocked_clients:0\r\n" not in await redis.call("INFO", "clients")
+
+    await eventually(something_waits)
     await redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
