@@ -138,7 +138,7 @@ class Dispatch:
             outcome = error.code
             raise self._redacted(error) from None
         finally:
-            self._tell(app, request, outcome, started)
+            self._tell(app, request, outcome, self._clock.monotonic() - started)
 
     def _prepare(self, request: InvokeRequest) -> tuple[Invocation, AppVersion]:
         fault = self._installations.fault(request.installation)
@@ -149,13 +149,13 @@ class Dispatch:
         app = self._apps.get(digest) or self._apps.setdefault(digest, self._bound(installation.version))
         return self._invocation(request, installation, app), app
 
-    def _tell(self, app: AppVersion, request: InvokeRequest, outcome: str, started: float) -> None:
+    def _tell(self, app: AppVersion, request: InvokeRequest, outcome: str, seconds: float) -> None:
         self._observe(
             HostEvent(
                 name="invocation",
                 at_ms=self._clock.now_ms(),
                 labels={"app": app.app, "kind": request.kind, "outcome": outcome},
-                value=self._clock.monotonic() - started,
+                value=seconds,
             )
         )
 
@@ -191,13 +191,14 @@ class Dispatch:
         started = self._clock.monotonic()
 
         def answered(result: Any, error: ShowgroundError | None) -> None:
-            self._tell(app, request, "ok" if error is None else error.code, started)
+            seconds = self._clock.monotonic() - started
             on_answer(result, None if error is None else self._redacted(error))
+            self._tell(app, request, "ok" if error is None else error.code, seconds)
 
         try:
             return self._supervisor.begin(app, folder, invocation, request.payload, answered)
         except ShowgroundError as error:
-            self._tell(app, request, error.code, started)
+            self._tell(app, request, error.code, self._clock.monotonic() - started)
             raise self._redacted(error) from None
 
     async def validate(self, installation: Installation, setting: str, value: Json) -> str | None:

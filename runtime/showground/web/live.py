@@ -43,6 +43,8 @@ class SocketConnection:
     """Writes frames straight to the transport: aiohttp's writer would cost a task switch per message."""
 
     def __init__(self, transport: asyncio.Transport, frames: Frames) -> None:
+        # uvloop then writes at once, where it would wait for the end of the loop's turn
+        transport.set_write_buffer_limits(high=0)
         self._transport = transport
         self._frames = frames
         self._over = False
