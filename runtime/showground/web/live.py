@@ -43,8 +43,8 @@ class SocketConnection:
     """Writes frames straight to the transport: aiohttp's writer would cost a task switch per message."""
 
     def __init__(self, transport: asyncio.Transport, frames: Frames) -> None:
-        # uvloop then writes at once, where it would wait for the end of the loop's turn
-        transport.set_write_buffer_limits(high=0)
+        if not transport.is_closing():  # uvloop's refuse everything once they are closed
+            transport.set_write_buffer_limits(high=0)  # and write at once then, not at the end of the loop's turn
         self._transport = transport
         self._frames = frames
         self._over = False
@@ -70,7 +70,7 @@ class SocketConnection:
         if not self._over:
             self.send(messages.bye(reason, retry_after))
             self._over = True
-            if not self._transport.is_closing():  # uvloop's transports refuse to write once they are closed
+            if not self._transport.is_closing():
                 self._transport.write(NORMAL_CLOSURE)
                 self._transport.close()
 
