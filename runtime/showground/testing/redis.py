@@ -8,14 +8,15 @@ from pathlib import Path
 
 import redis
 
-from showground.redis.server import ServerProcess
+from showground.redis.server import Fsync, ServerProcess
 from showground.testing.cluster import RunningCluster
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[ServerProcess]:
-    """Start a server on *folder* and stop it at the end."""
-    server = ServerProcess(folder)
+def running_server(folder: Path, *, fsync: Fsync = "everysec") -> Iterator[ServerProcess]:
+    """Start a server on *folder* and stop it at the end. One that is killed and shall have lost nothing needs *fsync* `always`:
+    otherwise it answers before it writes while the disk is too busy to sync."""
+    server = ServerProcess(folder, fsync=fsync)
     try:
         server.start()
         server.wait_ready(30)

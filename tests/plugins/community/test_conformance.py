@@ -86,7 +86,7 @@ class BuiltIn:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with running_server(tmp_path_factory.mktemp("redis")) as server:
+    with running_server(tmp_path_factory.mktemp("redis"), fsync="always") as server:
         yield server
 
 

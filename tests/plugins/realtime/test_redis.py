@@ -135,7 +135,7 @@ async def test_the_last_subscriber_to_leave_ends_the_hosts_subscription(redis: R
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with running_server(tmp_path / "redis") as server:
+    with running_server(tmp_path / "redis", fsync="always") as server:
         yield server
 
 
@@ -162,7 +162,7 @@ async def publish_until_taken(realtime: Realtime, data: bytes) -> Position:
 async def test_after_a_killed_redis_every_acknowledged_message_arrives_once_in_order(
     own_server: ServerProcess, tmp_path: Path
 ) -> None:
-    """A killed process has written its append-only file before each answer, so nothing acknowledged is lost."""
+    """It has written its append-only file before each answer, so nothing acknowledged is lost."""
     async with (
         connect(own_server.url, tmp_path, deadline_s=2.0) as redis,
         connect(own_server.url, tmp_path, deadline_s=2.0) as other,

@@ -125,7 +125,7 @@ async def misfortunes(
 
 async def every_slot_runs_once(folder: Path, count: int, seconds: float) -> None:
     rng = random.Random(count)
-    with running_server(folder) as server, hosts_on(server) as hosts:
+    with running_server(folder, fsync="always") as server, hosts_on(server) as hosts:
         async with open_redis(server.url, folder) as redis:
             clock, ran = SystemClock(), Counter[str]()
             queue = RedisDeliveries(redis, KEYS, clock)

@@ -32,7 +32,7 @@ async def test_nothing_accepted_is_lost_when_redis_is_killed_and_the_runner_goes
         ran.append(delivery.id)
         return b"null"
 
-    server = ServerProcess(tmp_path)
+    server = ServerProcess(tmp_path, fsync="always")
     server.start()
     server.wait_ready(30)
     try:

@@ -59,8 +59,8 @@ async def test_a_late_answer_fails_at_the_deadline_and_the_connection_recovers(
     assert await hasty.call("ECHO", "mine") == b"mine"
 
 
-async def test_commands_sent_while_redis_restarts_wait_for_it(embedded: EmbeddedRedis) -> None:
-    async with open_redis(embedded.url, Path()) as redis:
+async def test_commands_sent_while_redis_restarts_wait_for_it(tmp_path: Path) -> None:
+    async with EmbeddedRedis(tmp_path, fsync="always") as embedded, open_redis(embedded.url, Path()) as redis:
         await redis.call("SET", "k", "v")
         os.kill(pid(embedded), signal.SIGKILL)
         await eventually(lambda: not embedded.ready)

@@ -61,7 +61,7 @@ async def test_a_killed_host_leaves_no_server_behind_and_loses_nothing(tmp_path:
 
 
 async def test_a_server_that_dies_is_started_again_with_its_data(tmp_path: Path) -> None:
-    async with EmbeddedRedis(tmp_path) as embedded, open_redis(embedded.url, tmp_path) as redis:
+    async with EmbeddedRedis(tmp_path, fsync="always") as embedded, open_redis(embedded.url, tmp_path) as redis:
         await redis.call("SET", "kept", "yes")
         assert embedded.server.pid is not None
         os.kill(embedded.server.pid, signal.SIGKILL)

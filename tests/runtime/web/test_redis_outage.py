@@ -29,7 +29,7 @@ APP = "/api/v1/communities/playground/apps/counter"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with running_server(tmp_path / "redis") as server:
+    with running_server(tmp_path / "redis", fsync="always") as server:
         yield server
 
 
