@@ -69,9 +69,10 @@ class PostCalls:
 
         def answered(raw: Any, error: ShowgroundError | None) -> None:
             try:
-                on_first(error or self._answers(raw, 1))
+                first: First = error or self._answers(raw, 1)
             except ShowgroundError as fault:
-                on_first(fault)
+                first = fault
+            on_first(first)
 
         return self._invoker.begin(self._request([view], events, False, [not view.cached]), answered)
 
