@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
 from tests.e2e.served import ServedHost
 
 from showground.keys import KeySpace
@@ -14,8 +13,6 @@ from showground.testing.browser import browser, open_page
 from showground.testing.host import HostUnderTest, running_host
 
 __all__ = ["browser", "open_page"]
-
-expect.set_options(timeout=20_000)  # what is seen after 5 s only, on a busy machine, is seen
 
 
 @pytest.fixture

@@ -302,7 +302,7 @@ BROKEN_FRAMES = {
 async def ends(reader: asyncio.StreamReader) -> bool:
     """Whether the host closes the connection, or says that it will (a close frame), within seconds."""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(8):
             while data := await reader.read(65536):
                 if b"\x88" in data:
                     break

@@ -62,7 +62,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
 
     async def open_page(*, width: int = 800, height: int = 700, **context: Any) -> Page:
         profile = await browser.new_context(viewport={"width": width, "height": height}, **context)
-        profile.set_default_timeout(20_000)
+        profile.set_default_timeout(10_000)
         page = await profile.new_page()
         page.on("pageerror", lambda error: failures.append(str(error)))
         return page

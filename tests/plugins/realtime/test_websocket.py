@@ -194,7 +194,7 @@ async def test_a_host_takes_only_as_many_connections_as_it_was_told() -> None:
             with pytest.raises(WSServerHandshakeError) as refused:
                 await host.connect()
             assert refused.value.status == 503
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while True:
                 try:
                     async with await host.connect() as socket:

@@ -24,7 +24,7 @@ async def _die() -> None:
 
 
 async def _until_seen(on: Host, version: str | None) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(3):
         while True:
             found = on.installations.get(COUNTER)
             if (found.version.version if found else None) == version:
@@ -199,7 +199,7 @@ async def test_an_install_whose_host_dies_is_finished_by_another(redis: Redis, k
             await a.lifecycle.install("playground", "counter")
         assert world.emitted == {}
         del world.at[point]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while await b.lifecycle.recover() == 0:
                 pass
         await _until_seen(b, "1.0.0")
@@ -217,7 +217,7 @@ async def test_an_uninstall_whose_host_dies_is_finished_by_another(redis: Redis,
         with pytest.raises(Died):
             await a.lifecycle.uninstall("playground", "counter")
         del world.at[point]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while await b.lifecycle.recover() == 0:
                 pass
         await _until_seen(b, None)
@@ -237,7 +237,7 @@ async def test_clean_up_that_fails_is_repeated_until_it_is_done(redis: Redis, ke
         assert a.installations.get(COUNTER) is None
         assert await a.lifecycle.recover() == 0, "not before the pause is over"
         del world.at["uninstalled"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while await a.lifecycle.recover() == 0:
                 pass
         assert await a.journal.unfinished() == []
@@ -333,7 +333,7 @@ async def test_a_host_that_lost_its_lease_writes_nothing(redis: Redis, keys: Key
         world.at["installed"] = pause
         first = asyncio.ensure_future(slow.lifecycle.install("playground", "counter"))
         await inside.wait()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while await quick.lifecycle.recover() == 0:
                 pass
         go_on.set()

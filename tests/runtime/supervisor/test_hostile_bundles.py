@@ -141,19 +141,16 @@ async def test_a_reply_over_the_limit_is_an_error_of_that_call_alone(bench: Work
 @pytest.mark.parametrize("deed", ["spin", "sleep", "stubborn", "stop"])
 async def test_a_handler_past_its_deadline_is_dead_within_a_second(bench: Workbench, deed: str) -> None:
     bundle = bench.bundle(HOSTILE)
-    took: list[float] = []
-    while len(took) < 3 and min(took, default=9) > 1.2:  # a machine that is busy just then may be late
-        await bench.invoke(bundle, "echo")
-        [pid] = bench.workers()
-        started = time.monotonic()
+    await bench.invoke(bundle, "echo")
+    [pid] = bench.workers()
+    started = time.monotonic()
 
-        with pytest.raises(ShowgroundError) as caught:
-            await bench.invoke(bundle, deed, timeout_s=0.2)
+    with pytest.raises(ShowgroundError) as caught:
+        await bench.invoke(bundle, deed, timeout_s=0.2)
 
-        took.append(time.monotonic() - started)
-        assert caught.value.code == "deadline_exceeded"
-        assert not alive(pid)
-    assert min(took) < 1.2
+    assert caught.value.code == "deadline_exceeded"
+    assert time.monotonic() - started < 1.2
+    assert not alive(pid)
 
 
 async def test_what_else_ran_in_a_killed_worker_fails_as_temporary(bench: Workbench) -> None:

@@ -88,7 +88,7 @@ class Wire(asyncio.Transport):
     async def settled(self) -> None:
         for _ in range(20):
             await asyncio.sleep(0)
-        await eventually(lambda: self.reading or self.closing)
+        await eventually(lambda: self.reading or self.closing, 1.0)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         return self._protocol
