@@ -149,15 +149,15 @@ class Room:
         """`_begin` for what a viewer did, who waits for it: the worker is asked, and the viewer shown its answer, in the turn of
         the loop that brought the one and the other."""
         view.busy = True
-        ack = max((event.seq for event in events if event.seq is not None), default=None)
+        seq = max(event.seq for event in events if event.seq is not None)
 
         def answered(first: First) -> None:
             self._pressed.pop(view, None)
             if self._closed:
                 return
             is_shown = False
-            if isinstance(first, list) and first[0].is_final and ack is not None and not _starts(events):
-                self._show(view, first[0], view.reached.rev, ack)
+            if isinstance(first, list) and first[0].is_final and not _starts(events):
+                self._show(view, first[0], view.reached.rev, seq)
                 is_shown = True
             self._tasks.start(self._name, self._handle([view], events, first, is_shown))
 
@@ -166,6 +166,8 @@ class Room:
         except ShowgroundError as error:
             answered(error)
             return
+        except Exception:  # the task meets the same fault, and tells of it
+            cancel = None
         if cancel is None:
             self._begin([view], events)
         else:

@@ -10,6 +10,7 @@ from showground.capabilities import REALTIME
 from showground.keys import KeySpace, installation_id
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.viewer import Viewer
+from showground.views.records import ViewRequest
 from showground.web import live
 
 TALLY = Path(__file__).parent / "tally"
@@ -179,6 +180,24 @@ async def test_a_worker_that_dies_costs_no_viewer_its_state(host: HostUnderTest,
         for viewer in (one, two):
             await viewer.press("Add own")
             await viewer.sees("own 2")
+
+
+async def test_a_fault_of_the_host_is_told_to_who_pressed_and_the_view_goes_on(
+    host: HostUnderTest, post: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(request: ViewRequest) -> bytes:
+        raise ValueError("a mistake of ours")
+
+    async with Viewer(host.host.url, post) as viewer:
+        await viewer.sees("channel here")
+        await viewer.sees("greeting hello")
+        await viewer.press("Add own")
+        with monkeypatch.context() as patch:
+            patch.setattr("showground.views.calls.encode_request", faulty)
+            await viewer.press("Add own")
+        assert [e["type"] for e in viewer.effects] == ["error"]
+        await viewer.press("Add own")
+        await viewer.sees("own 2")
 
 
 async def test_a_form_is_shown_checked_and_taken(host: HostUnderTest, post: str) -> None:
