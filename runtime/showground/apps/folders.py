@@ -12,7 +12,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from showground.bundle import archive
@@ -77,8 +77,11 @@ class Folders:
         if not self._root.is_dir():
             return
         for entry in self._root.iterdir():
-            if entry.name.startswith(".") and now_s - entry.stat().st_mtime > LEFT_BEHIND_S:
-                _remove(entry)
+            if not entry.name.startswith("."):
+                continue
+            with suppress(FileNotFoundError):  # an upload that ends just now takes its own away
+                if now_s - entry.stat().st_mtime > LEFT_BEHIND_S:
+                    _remove(entry)
 
     def _settle(self, digest: str, folder: Path) -> None:
         _make_read_only(folder)

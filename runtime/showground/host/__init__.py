@@ -129,7 +129,7 @@ class Host:
         while True:
             try:
                 await self.bundles.sweep()
-            except ShowgroundError as error:
+            except (ShowgroundError, OSError) as error:
                 log.warning("bundles were not swept, which is tried again in %d s: %s", SWEEP_S, error)
             await self._clock.sleep(SWEEP_S)
 

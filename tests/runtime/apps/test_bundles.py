@@ -184,6 +184,9 @@ async def test_parts_of_an_upload_that_never_ended_expire_and_those_of_a_version
     scratch = tmp_path / "a" / "bundles" / ".new.left"
     scratch.mkdir()
     os.utime(scratch, (0, 0))
+    (tmp_path / "a" / "bundles" / ".new.ended").symlink_to(
+        "as if its upload ended while the folders were looked through"
+    )
     assert await bundles.sweep() == 1
     assert 0 < await redis.call("TTL", orphan) <= 3600
     assert await redis.call("TTL", keys.host("bundle", made.digest)) == -1
