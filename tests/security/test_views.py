@@ -130,49 +130,56 @@ async def test_words_to_a_stream_need_its_pass(host: HostUnderTest, post: str, a
             assert response.status == 403
 
 
-FORGED: dict[str, str] = {
-    "another key": ticket(key=b"k" * 32),
-    "no signature": ticket().rpartition(".")[0] + ".",
-    "alg none": b64(b'{"alg":"none"}') + "." + ticket().split(".")[1] + ".",
-    "alg none, with a key": ticket(header={"alg": "none"}),
-    "alg None in capitals": ticket(header={"alg": "NONE"}),
-    "HS512": ticket(header={"alg": "HS512"}, digest="sha512"),
-    "RS256 with our key as its public key": ticket(header={"alg": "RS256"}),
-    "no key id": ticket(header={"kid": None}),
-    "an unknown key id": ticket(header={"kid": "other"}),
-    "the host's own key id": ticket(header={"kid": "~host"}),
-    "a path as key id": ticket(header={"kid": "../../dev/null"}, key=b""),
-    "a list as key id": ticket(header={"kid": ["test"]}),
-    "a key in the header": ticket(header={"kid": "x", "jwk": {"kty": "oct", "k": b64(b"k" * 32)}}, key=b"k" * 32),
-    "an unknown critical header": ticket(header={"crit": ["exp2"], "exp2": 1}),
-    "expired": ticket({"iat": 1, "exp": 2}),
-    "from the future": ticket({"iat": int(time.time()) + 3000, "exp": int(time.time()) + 3100}),
-    "for ever": ticket({"exp": int(time.time()) + 10**6}),
-    "for ever since ever": ticket({"iat": -(10**300), "exp": 10**300}),
-    "no end": ticket({"exp": None}),
-    "an end that is no number": ticket({"exp": float("inf")}),
-    "an end that is text": ticket({"exp": "9999999999"}),
-    "nobody": ticket({"sub": ""}),
-    "a number for a name": ticket({"name": 7}),
-    "no JWT": "ticket",
-    "dots": "...",
-    "not base64": "ü.ü.ü",
-    "a nested header": ticket(raw_header=b"[" * 60_000),
-    "a header of another shape": ticket(raw_header=b'"HS256"'),
-    "large": "x" * 200_000,
-}
-ELSEWHERE = {
-    "another community": ticket({"aud": "elsewhere"}),
-    "no community": ticket({"aud": None}),
-    "a pattern": ticket({"aud": "*"}),
-    "an empty list": ticket({"aud": []}),
-}
+def forged() -> dict[str, str]:
+    """Tickets of this moment that nobody should take."""
+    now = int(time.time())
+    return {
+        "another key": ticket(key=b"k" * 32),
+        "no signature": ticket().rpartition(".")[0] + ".",
+        "alg none": b64(b'{"alg":"none"}') + "." + ticket().split(".")[1] + ".",
+        "alg none, with a key": ticket(header={"alg": "none"}),
+        "alg None in capitals": ticket(header={"alg": "NONE"}),
+        "HS512": ticket(header={"alg": "HS512"}, digest="sha512"),
+        "RS256 with our key as its public key": ticket(header={"alg": "RS256"}),
+        "no key id": ticket(header={"kid": None}),
+        "an unknown key id": ticket(header={"kid": "other"}),
+        "the host's own key id": ticket(header={"kid": "~host"}),
+        "a path as key id": ticket(header={"kid": "../../dev/null"}, key=b""),
+        "a list as key id": ticket(header={"kid": ["test"]}),
+        "a key in the header": ticket(header={"kid": "x", "jwk": {"kty": "oct", "k": b64(b"k" * 32)}}, key=b"k" * 32),
+        "an unknown critical header": ticket(header={"crit": ["exp2"], "exp2": 1}),
+        "expired": ticket({"iat": 1, "exp": 2}),
+        "from the future": ticket({"iat": now + 3000, "exp": now + 3100}),
+        "for ever": ticket({"exp": now + 10**6}),
+        "for ever since ever": ticket({"iat": -(10**300), "exp": 10**300}),
+        "no end": ticket({"exp": None}),
+        "an end that is no number": ticket({"exp": float("inf")}),
+        "an end that is text": ticket({"exp": "9999999999"}),
+        "nobody": ticket({"sub": ""}),
+        "a number for a name": ticket({"name": 7}),
+        "no JWT": "ticket",
+        "dots": "...",
+        "not base64": "ü.ü.ü",
+        "a nested header": ticket(raw_header=b"[" * 60_000),
+        "a header of another shape": ticket(raw_header=b'"HS256"'),
+        "large": "x" * 200_000,
+    }
+
+
+def of_elsewhere() -> dict[str, str]:
+    """Tickets of this moment that are good, but not here."""
+    return {
+        "another community": ticket({"aud": "elsewhere"}),
+        "no community": ticket({"aud": None}),
+        "a pattern": ticket({"aud": "*"}),
+        "an empty list": ticket({"aud": []}),
+    }
 
 
 async def test_a_ticket_that_the_site_did_not_sign_so_is_refused(
     host: HostUnderTest, post: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for tickets, code in ((FORGED, "unauthorized"), (ELSEWHERE, "forbidden")):
+    for tickets, code in ((forged(), "unauthorized"), (of_elsewhere(), "forbidden")):
         for what, sent in tickets.items():
             answer = await hello(host, post, {"ticket": sent})
             assert answer["type"] == "error", what

@@ -106,7 +106,7 @@ async def test_what_comes_in_is_what_went_out_whatever_it_is(redis: Redis, keys:
 
         loop = asyncio.get_running_loop()
 
-        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=40, suppress_health_check=list(HealthCheck))
         @given(keyed, jobs, chosen)
         def each(stored: Any, planned: list[dict[str, Any]], values: dict[str, Json]) -> None:
             asyncio.run_coroutine_threadsafe(carried(stored, planned, values), loop).result(30)

@@ -200,7 +200,7 @@ def test_an_existing_folder_is_never_unpacked_into(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_damaged_archive_unpacks_to_what_it_says_or_is_refused(data: st.DataObject) -> None:
     entries = data.draw(
         st.lists(st.tuples(st.text("ab./\\é\0", min_size=1, max_size=8), st.binary(max_size=40)), max_size=4)

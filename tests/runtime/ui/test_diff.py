@@ -37,7 +37,7 @@ leaves = st.builds(
 trees = node(st.recursive(leaves, node, max_leaves=30))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(trees, trees)
 def test_applying_the_difference_gives_the_new_tree(old: Tree, new: Tree) -> None:
     before = json.dumps(old)
@@ -51,7 +51,6 @@ def test_equal_trees_have_no_difference(tree: Tree) -> None:
     assert diff(tree, json.loads(json.dumps(tree))) == []
 
 
-@settings(deadline=None)
 @given(st.permutations("abcdefgh"), st.permutations("abcdefgh"))
 def test_reordering_keyed_children_only_moves_them(before: list[str], after: list[str]) -> None:
     def rows(keys: list[str]) -> Tree:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from showground.errors import ShowgroundError
@@ -31,7 +31,6 @@ VALUES = st.none() | st.sampled_from(["", "a", "b", "x", "https://e/i.png"]) | s
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["s", "p", "n", "b", "one", "many", "i", "zz"]), VALUES))
 def test_what_is_accepted_is_what_the_schema_accepts(sent: dict[str, Any]) -> None:
     values, errors = validate(FORM, sent)

@@ -270,7 +270,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(pieces=conversations())
 @pytest.mark.usefixtures("quiet")
 async def test_every_conversation_goes_the_same_both_ways(short: Echo, long: Echo, pieces: Sequence[bytes]) -> None:

@@ -53,7 +53,7 @@ def packed(value: object) -> bytes:
     return struct.pack(">I", len(body)) + body
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.lists(st.one_of(st.integers(0, 9), st.text(), st.binary(max_size=300_000)), min_size=1), max_size=6),
     st.lists(st.integers(1, 100_000), max_size=8),
