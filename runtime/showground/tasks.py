@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 log = logging.getLogger("showground.tasks")
 
+ANEW_S = 1.0
+"""Between the failure of work that goes on for ever and its next beginning."""
+
+
+def has_begun(task: asyncio.Task[Any]) -> bool:
+    """Whether *task* has entered its coroutine. One that is cancelled before never does: no `finally` or `except` of it runs."""
+    return inspect.getcoroutinestate(cast("Coroutine[Any, Any, Any]", task.get_coro())) != inspect.CORO_CREATED
+
 
 class Tasks:
-    """Owns background tasks. A task that fails is reported to *on_failure* (and the log), never lost.
+    """Owns background tasks. What a task fails of is logged, never lost.
 
     Use as an async context manager: leaving it cancels what still runs and waits for it, at most *grace_s* seconds.
     """
 
-    def __init__(self, on_failure: Callable[[str, BaseException], None] | None = None, grace_s: float = 5.0) -> None:
+    def __init__(self, grace_s: float = 5.0) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._on_failure = on_failure
         self._grace_s = grace_s
         self._closed = False
 
@@ -33,6 +41,28 @@ class Tasks:
         task.add_done_callback(self._done)
         return task
 
+    def keep(
+        self,
+        name: str,
+        work: Callable[[], Coroutine[Any, Any, None]],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> asyncio.Task[None]:
+        """Run *work* in the background for as long as the owner lives: whatever it fails of is logged, and it begins anew.
+
+        For loops that handle the errors they know, and without which a host would go on half dead after one that they don't.
+        """
+        return self.start(name, self._again_and_again(name, work, sleep))
+
+    async def _again_and_again(
+        self, name: str, work: Callable[[], Coroutine[Any, Any, None]], sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        while True:
+            try:
+                return await work()
+            except Exception:
+                log.exception("background task %s failed, and begins anew in %g s", name, ANEW_S)
+            await sleep(ANEW_S)
+
     @property
     def closed(self) -> bool:
         return self._closed
@@ -44,8 +74,6 @@ class Tasks:
         error = task.exception()
         if error is not None:
             log.error("background task %s failed", task.get_name(), exc_info=error)
-            if self._on_failure is not None:
-                self._on_failure(task.get_name(), error)
 
     def __len__(self) -> int:
         return len(self._tasks)

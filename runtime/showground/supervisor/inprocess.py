@@ -13,7 +13,7 @@ from showground.errors import ShowgroundError
 from showground.model import AppVersion, Registration
 from showground.supervisor.broker import Broker, Session
 from showground.supervisor.calls import OnEnd, OnFree, Running
-from showground.tasks import Tasks
+from showground.tasks import Tasks, has_begun
 from showground.worker.loader import Load, LoadedBundle
 from showground.worker.logs import current_invocation
 from showground.worker.spawning import Level
@@ -81,6 +81,9 @@ class LocalWorker:
         except Exception as error:
             traceback.print_exception(error)
             result = ShowgroundError("app_error", f"{type(error).__name__}: {error}")
+        self._end(running, result)
+
+    def _end(self, running: Running, result: bytes | ShowgroundError) -> None:
         del self._running[running]
         self.in_flight -= 1
         self.idle_since = self._clock.monotonic()
@@ -97,7 +100,12 @@ class LocalWorker:
         task = self._running.get(running)
         if task is not None and running.cancelled_at is None:
             running.cancelled_at = self._clock.monotonic()
-            task.cancel()
+            self._cancel(running, task)
+
+    def _cancel(self, running: Running, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        if not has_begun(task):  # and never will, so it can't end by itself
+            self._end(running, ShowgroundError("deadline_exceeded", "the call was cancelled before its handler began"))
 
     def check(self, now: float) -> None:
         for running in list(self._running):
@@ -113,8 +121,8 @@ class LocalWorker:
         if self.ended.done():
             return
         self.ended.set_result(reason)
-        for task in self._running.values():
-            task.cancel()
+        for running, task in list(self._running.items()):
+            self._cancel(running, task)
         self._on_end(self, reason, True)
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from showground.errors import ShowgroundError
 from showground.model import AppVersion, Invocation
-from showground.tasks import Tasks
+from showground.tasks import Tasks, has_begun
 from showground.worker import frames, spawning
 from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
 from showground.worker.loader import Load, LoadedBundle
@@ -84,9 +84,7 @@ class Server:
             if waiting is not None and not waiting.done():
                 waiting.set_exception(ShowgroundError.from_json(body))
         elif kind == CANCEL:
-            task = self._running.get(frame[1])
-            if task is not None:
-                task.cancel("deadline")
+            self._cancel(frame[1])
         elif kind == DRAIN:
             self._draining = True
             self._end_if_drained()
@@ -113,6 +111,15 @@ class Server:
             raise ShowgroundError("protocol_error", "invoke before load")
         invocation = msgspec.convert(record, Invocation)
         self._running[number] = self._tasks.start("invoke", self._run(self._bundle, number, invocation, payload))
+
+    def _cancel(self, number: int) -> None:
+        task = self._running.get(number)
+        if task is None:
+            return
+        task.cancel("deadline")
+        if not has_begun(task):  # and never will, so it can't answer for itself
+            text = "the call was cancelled before its handler began"
+            self._answer(number, [ERROR, number, inner(ShowgroundError("deadline_exceeded", text))])
 
     # --- one invocation ---
 
