@@ -320,7 +320,7 @@ class Hub:
                     break
 
     async def __aenter__(self) -> Self:
-        self._tasks.start("check channel positions", self._check_all())
+        self._tasks.keep("check channel positions", self._check_all, self.clock.sleep)
         return self
 
     async def __aexit__(

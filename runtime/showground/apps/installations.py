@@ -141,7 +141,7 @@ class Installations:
             await subscriber.subscribe(self._key)
             await self.refresh()
             tasks = await exits.enter_async_context(Tasks())
-            tasks.start("installations: keep up", self._keep_up())
+            tasks.keep("installations: keep up", self._keep_up, self._clock.sleep)
             self._exits = exits.pop_all()
         return self
 

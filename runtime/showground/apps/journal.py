@@ -120,7 +120,7 @@ class Journal:
     async def held(self, lease: Lease) -> AsyncIterator[None]:
         """Renew the lease for as long as the block runs."""
         async with Tasks() as tasks:
-            tasks.start(f"journal: hold {lease.id}", self._renew(lease))
+            tasks.keep(f"journal: hold {lease.id}", lambda: self._renew(lease), self._clock.sleep)
             yield
 
     def holding(self, lease: Lease) -> Callable[[], Awaitable[None]]:

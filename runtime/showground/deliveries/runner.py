@@ -100,8 +100,8 @@ class Runner:
             for channel in by_channel:
                 await subscriber.subscribe(channel)
             for lane in self._lanes:
-                self._tasks.start(f"deliveries: shard {lane.number}", lane.run())
-            self._tasks.start("deliveries: renew leases", self._renew())
+                self._tasks.keep(f"deliveries: shard {lane.number}", lane.run, self._clock.sleep)
+            self._tasks.keep("deliveries: renew leases", self._renew, self._clock.sleep)
             self._exits = exits.pop_all()
         return self
 

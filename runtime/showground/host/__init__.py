@@ -89,13 +89,13 @@ class Host:
                 drain_s=settings.host.drain_s,
             )
         )
-        on.tasks.start("lifecycle: finish what was interrupted", self._recover())
-        on.tasks.start("bundles: let go of what no version has", self._sweep())
+        on.tasks.keep("lifecycle: finish what was interrupted", self._recover, self._clock.sleep)
+        on.tasks.keep("bundles: let go of what no version has", self._sweep, self._clock.sleep)
 
         web = web_server(on, events, code, posts)
         self.routes = web.routes
         show_health(on, events, code, posts, runner)
-        on.tasks.start("static: leave scripts for other hosts", on.builds.keep(web.builds))
+        on.tasks.keep("static: leave scripts for other hosts", lambda: on.builds.keep(web.builds), self._clock.sleep)
         await self._open(exits, on, web)
 
     async def _open(self, exits: AsyncExitStack, on: Foundation, web: WebServer) -> None:

@@ -110,8 +110,8 @@ class Health:
 
     async def __aenter__(self) -> Self:
         self._stalls.__enter__()
-        self._tasks.start("health: ping Redis", self._ping())
-        self._tasks.start("health: watch the event loop", self._beat())
+        self._tasks.keep("health: ping Redis", self._ping, self._clock.sleep)
+        self._tasks.keep("health: watch the event loop", self._beat, self._clock.sleep)
         return self
 
     async def __aexit__(

@@ -118,7 +118,7 @@ class AppLogs:
 
     async def __aenter__(self) -> Self:
         tasks = await self._exits.enter_async_context(Tasks())
-        tasks.start("app logs: write", self._write_forever())
+        tasks.keep("app logs: write", self._write_forever, self._clock.sleep)
         return self
 
     async def __aexit__(

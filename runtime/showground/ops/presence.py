@@ -87,7 +87,7 @@ async def present(
         await formats.join()
         await formats.follow(spoken)
         async with Tasks() as tasks:
-            tasks.start("presence", renew())
+            tasks.keep("presence", renew, clock.sleep)
             yield formats
     finally:
         try:
@@ -119,7 +119,10 @@ async def maintenance(
     async def renew() -> None:
         while not lasting:
             await clock.sleep(LEASE_S / 3)
-            await redis.call("SET", key, what, *lease)
+            try:
+                await redis.call("SET", key, what, *lease)
+            except ShowgroundError as error:
+                log.debug("the mark of maintenance was not renewed: %s", error)
 
     begun = False
     try:
@@ -133,7 +136,7 @@ async def maintenance(
             )
         begun = True
         async with Tasks() as tasks:
-            tasks.start("maintenance", renew())
+            tasks.keep("maintenance", renew, clock.sleep)
             yield
     except BaseException:
         if cut_off is None and not (lasting and begun):

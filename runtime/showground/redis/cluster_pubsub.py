@@ -45,7 +45,7 @@ class ClusterSubscriber:
         self._unwatch = topology.watch(self._uneasy.set)
 
     def open(self) -> None:
-        self._tasks.start("redis cluster subscriber", self._settle())
+        self._tasks.keep("redis cluster subscriber", self._settle)
 
     def close(self) -> None:
         self._unwatch()

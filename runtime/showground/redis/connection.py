@@ -50,7 +50,7 @@ class Connection:
 
     def start(self) -> None:
         """Look after the connection; commands wait until it is there."""
-        self._tasks.start(f"redis connection {self._name}", self._keep())
+        self._tasks.keep(f"redis connection {self._name}", self._keep)
 
     @property
     def up(self) -> bool:

@@ -64,7 +64,7 @@ class EmbeddedRedis:
         except BaseException:
             await self._stop()
             raise
-        self._tasks.start("embedded redis", self._supervise())
+        self._tasks.keep("embedded redis", self._supervise)
         return self
 
     async def __aexit__(
@@ -117,7 +117,7 @@ class EmbeddedRedis:
             log.error("the embedded Redis ended; starting it again in %.2f s (see %s)", pause, self.server.log_file)
             await asyncio.sleep(pause)
             self.restarts += 1
-            with suppress(ShowgroundError):
+            with suppress(ShowgroundError, OSError):
                 await self._start()
 
     async def _ended(self) -> None:

@@ -71,7 +71,7 @@ class PubSub:
 
     def start(self) -> None:
         """Look after the connection, which may not be there yet."""
-        self._tasks.start("redis subscriber", self._keep())
+        self._tasks.keep("redis subscriber", self._keep)
 
     async def subscribe(self, *channels: str) -> None:
         fresh = [name for name in channels if name not in self._channels]

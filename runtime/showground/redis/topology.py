@@ -68,7 +68,7 @@ class Topology:
     async def open(self) -> None:
         """Read the map for the first time, or raise why that is impossible."""
         await self._refresh()
-        self._tasks.start("redis cluster map", self._keep())
+        self._tasks.keep("redis cluster map", self._keep)
 
     def close(self) -> None:
         for node in self._nodes.values():

@@ -191,8 +191,8 @@ class Supervisor:
             raise ShowgroundError("not_ready", "the host is stopping")
         if not self._watching:
             self._watching = True
-            self._tasks.start("deadlines", self._keep_deadlines())
-            self._tasks.start("idle workers", self._end_idle())
+            self._tasks.keep("deadlines", self._keep_deadlines, self._clock.sleep)
+            self._tasks.keep("idle workers", self._end_idle, self._clock.sleep)
 
     async def _keep_deadlines(self) -> None:
         """Look at every open call each tick, while there are any. A timer per call would cost each call more than this."""
