@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -17,6 +18,8 @@ from showground.keys import InstallationId
 from showground.model import Outcome
 from showground.tasks import Tasks
 
+log = logging.getLogger("showground.deliveries")
+
 DeliveryKey = tuple[InstallationId, str]
 """(installation, delivery id)."""
 
@@ -24,6 +27,10 @@ MAX_WAIT_S = 30.0
 """Redis forgets who waits a minute after the last waiter came; the bound keeps a wait well within that."""
 MAX_WAITING = 10_000
 """Deliveries that this host waits for at once, over all callers; more are refused as `overloaded`."""
+
+
+AGAIN_S = 0.5
+"""Pause before outcomes that could not be asked for are asked for again."""
 
 
 class Outcomes:
@@ -93,7 +100,16 @@ class Outcomes:
         """Messages may be missing: ask again about everything that has not ended."""
         waiting = [waiter for same in self._waiters.values() for waiter in same if not waiter.ended.is_set()]
         if waiting:
-            self._tasks.start("outcomes: ask again", self._ask(waiting))
+            self._tasks.start("outcomes: ask again", self._ask_again(waiting))
+
+    async def _ask_again(self, waiters: Sequence[_Waiter]) -> None:
+        """Until Redis answers: its commands' connection may come back later than the one that messages come on."""
+        while True:
+            try:
+                return await self._ask([waiter for waiter in waiters if not waiter.ended.is_set()])
+            except ShowgroundError as error:
+                log.debug("outcomes are asked for again: %s", error)
+            await self._queue.clock.sleep(AGAIN_S)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:

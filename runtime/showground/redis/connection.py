@@ -110,6 +110,8 @@ class Connection:
                     await self._up.wait()
                 return wire
         except TimeoutError:
+            if (wire := self._wire) is not None and wire.usable:
+                return wire  # it came in the turn of the loop that noticed the time
             reason = self._last_error.message if self._last_error else "the connection is down"
             raise ShowgroundError("store_unavailable", f"Redis ({self._name}) is away: {reason}", "redis") from None
         finally:

@@ -66,8 +66,9 @@ class Topology:
         self._listeners: set[Callable[[], None]] = set()
 
     async def open(self) -> None:
-        """Read the map for the first time, or raise why that is impossible."""
-        await self._refresh()
+        """Read the map for the first time, or raise why that is impossible. Each node has the whole deadline: nothing is
+        served meanwhile that would have to go on."""
+        await self._refresh(self._deadline_s)
         self._tasks.keep("redis cluster map", self._keep)
 
     def close(self) -> None:
@@ -143,7 +144,7 @@ class Topology:
                 pass
             self._stale.clear()
             try:
-                await self._refresh()
+                await self._refresh(min(ANSWER_S, self._deadline_s))
             except ShowgroundError as error:
                 if not unreadable:
                     log.warning("the cluster's map cannot be read: %s", error.message)
@@ -154,15 +155,15 @@ class Topology:
                 failures = 0 if in_order else failures + 1
             await asyncio.sleep(LEAST_S)
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, answer_s: float) -> None:
         """Ask one node after the other, the best informed first, until one tells the map."""
         up = {str(node.address): node for node in self._nodes.values() if node.connection.up}
         informed = [self._informed] if self._informed else []
         failure: ShowgroundError | None = None
         for address in dict.fromkeys([*informed, *(n.address for n in up.values()), *self._others, *self._seeds]):
             try:
-                async with asyncio.timeout(min(ANSWER_S, self._deadline_s)):
-                    ranges = await self._ask(address, up.get(str(address)))
+                async with asyncio.timeout(answer_s):
+                    ranges = await self._ask(address, up.get(str(address)), answer_s)
             except TimeoutError:
                 error = ShowgroundError("store_unavailable", f"Redis at {address} does not answer in time", "redis")
             except ShowgroundError as raised:
@@ -174,11 +175,11 @@ class Topology:
                 failure = error
         raise failure or ShowgroundError("store_unavailable", "no node of the cluster is known", "redis")
 
-    async def _ask(self, address: Address, node: Node | None) -> Sequence[SlotRange]:
+    async def _ask(self, address: Address, node: Node | None, answer_s: float) -> Sequence[SlotRange]:
         if node is not None:
             reply = (await node.connection.send([("CLUSTER", "SLOTS")]))[0]
         else:
-            wire = await open_wire(address, min(ANSWER_S, self._deadline_s))
+            wire = await open_wire(address, answer_s)
             try:
                 reply = (await wire.send([("CLUSTER", "SLOTS")]))[0]
             finally:
