@@ -97,6 +97,8 @@ class ShowgroundError(Exception):
     retry_after: float | None = None
     """Seconds until a temporary error is worth another try, where that is known."""
     details: Sequence[Problem] = field(default_factory=tuple)
+    begun: bool = field(default=False, kw_only=True)
+    """Whether a handler had begun, and let this through. Known to the host that ran it, and not told to others."""
 
     def __post_init__(self) -> None:
         if self.code not in ERRORS:

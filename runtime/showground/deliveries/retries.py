@@ -11,7 +11,8 @@ from showground.errors import ShowgroundError
 from showground.model import Delivery
 
 NOT_STARTED = frozenset({"overloaded", "not_ready"})
-"""The host refused before any code of the app ran: no attempt was used up, only time."""
+"""How the host refuses before any code of the app runs: no attempt is used up, only time. A handler that lets such an error of a
+capability through has used up one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class RetryPolicy:
         """*attempt* counts from 1; *age_ms* is the time since the delivery was due or enqueued, whichever was later."""
         if delivery.kind == "job" and error.code == "app_error" and delivery.max_attempts is None:
             return Verdict("failed")
-        if error.code in NOT_STARTED:
+        if error.code in NOT_STARTED and not error.begun:
             delay = int(1000 * (error.retry_after or 1.0) * self._rng.uniform(1.0, 2.0))
             return self._within_age(delivery, age_ms, Verdict("again_uncounted", delay))
         if attempt >= self.max_attempts(delivery):

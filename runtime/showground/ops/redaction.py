@@ -6,6 +6,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -54,9 +55,7 @@ class Redactor:
     def error(self, error: ShowgroundError) -> ShowgroundError:
         """*error* without secrets: what an app raises may quote what it was given."""
         details = [Problem(p.where, self.text(p.message), self.text(p.remedy)) for p in error.details]
-        return ShowgroundError(
-            error.code, self.text(error.message), error.where, self.text(error.remedy), error.retry_after, details
-        )
+        return replace(error, message=self.text(error.message), remedy=self.text(error.remedy), details=details)
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Structured fields without secrets; what is under a telling name is hidden whole."""

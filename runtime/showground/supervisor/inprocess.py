@@ -77,6 +77,7 @@ class LocalWorker:
             text = f"the handler ran past its deadline of {running.invocation.timeout_s:g} s and was cancelled"
             result = ShowgroundError("deadline_exceeded", text)
         except ShowgroundError as error:
+            error.begun = True
             result = error
         except Exception as error:
             traceback.print_exception(error)

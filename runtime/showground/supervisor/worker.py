@@ -206,7 +206,9 @@ class ProcessWorker:
                 self._capabilities.end(running)
             self.in_flight -= 1
             self.idle_since = self._clock.monotonic()
-            if error is None and type(value) is not bytes:
+            if error is not None:
+                error.begun = True
+            elif type(value) is not bytes:
                 raise ShowgroundError("protocol_error", "the result of an invocation is not bytes")
         future = running.future
         if not future.done():
