@@ -79,7 +79,7 @@ class Crew:
 
     def keeps(self, hand: _Hand) -> bool:
         """Whether *hand* should wait for more."""
-        if len(self._idle) >= KEPT:
+        if len(self._idle) >= KEPT or self._tasks.closed:
             return False
         self._idle.append(hand)
         return True

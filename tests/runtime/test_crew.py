@@ -112,3 +112,26 @@ async def test_the_end_of_the_owner_ends_what_runs_and_refuses_what_comes(crew: 
     late = work("late")
     with pytest.raises(RuntimeError):
         crew.start(late)
+
+
+async def test_work_that_is_cancelled_just_before_its_owner_closes_does_not_hold_up_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two cancellations of one task, of which the work sees one."""
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    tasks = Tasks()
+    job = Crew("work", tasks).start(work())
+    await begun.wait()
+    job.cancel()
+    await tasks.close()
+    assert len(tasks) == 0
+    assert not caplog.records

@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from showground.capabilities import Argument, KeyValue, KeyValueReply, KeyValueTransaction
 from showground.errors import ShowgroundError
@@ -192,7 +192,8 @@ class RedisKeyValue:
 
     async def _end_late(self, transaction: RedisTransaction) -> None:
         await self._clock.sleep(TIMEOUT_S)
-        await transaction.expire()
+        with suppress(ShowgroundError):  # where Redis is away, its transaction is over, too
+            await transaction.expire()
 
     async def usage(self, scope: str) -> tuple[int, int]:
         used = await self._redis.call("GET", self._scope(scope).counter)

@@ -40,6 +40,7 @@ if lease then
   local expiry = tonumber(string.match(lease, ' (%d+)$'))
   if expiry > now then return {0, expiry - now} end
 end
+if ARGV[3] == '1' and redis.call('HEXISTS', KEYS[1], '!step ' .. ARGV[1]) == 0 then return {0, 0} end
 local fence = redis.call('HINCRBY', KEYS[1], '!fence', 1)
 redis.call('HSET', KEYS[1], '!lease ' .. ARGV[1], string.format('%d %d', fence, now + ARGV[2]))
 return {fence, redis.call('HGET', KEYS[1], '!step ' .. ARGV[1]), redis.call('HGET', KEYS[1], ARGV[1])}
@@ -84,9 +85,10 @@ class Journal:
         self._step = msgspec.json.Decoder(Step)
         self._record = msgspec.json.Decoder(InstallationRecord)
 
-    async def acquire(self, installation: InstallationId) -> Lease:
-        """Take the right to change *installation*. Raises `conflict` with `retry_after` while somebody else has it."""
-        reply = await self._redis.run(_ACQUIRE, [self._key], [installation, self._lease_ms])
+    async def acquire(self, installation: InstallationId, *, unfinished: bool = False) -> Lease:
+        """Take the right to change *installation*. Raises `conflict` with `retry_after` while somebody else has it, and with
+        *unfinished* also where no step is left to be finished: who only looks must not be in the way of who changes."""
+        reply = await self._redis.run(_ACQUIRE, [self._key], [installation, self._lease_ms, int(unfinished)])
         if reply[0] == 0:
             raise ShowgroundError(
                 "conflict",

@@ -233,14 +233,12 @@ class Lifecycle:
 
     async def _take_over(self, key: InstallationId) -> int:
         try:
-            lease = await self._journal.acquire(key)
+            lease = await self._journal.acquire(key, unfinished=True)
         except ShowgroundError as error:
             if error.code == "conflict":
                 return 0
             raise
-        if lease.step is None:
-            await self._journal.give_back(lease)
-            return 0
+        assert lease.step is not None
         log.warning("taking over an unfinished %s of %s", lease.step.kind, key)
         try:
             async with self._holding(lease):

@@ -95,6 +95,8 @@ class Playtest:
             if problems:
                 raise ShowgroundError("bundle_invalid", "the bundle has faults", str(self._folder), details=problems)
             self._install()
+        except FileNotFoundError:
+            self.unsettled = True  # an editor took a file away, or put another in its place, while they were read
         except ShowgroundError as error:
             # What the bundle itself does to a worker, such as running into its deadline at import, would come again.
             self.unsettled = (error.kind.temporary and error.kind.fault == "system") or error.code == "conflict"

@@ -59,8 +59,7 @@ class Cache:
             log.warning("cache ttl of %s ms for key %r was raised to %s ms", ttl_ms, key, LEAST_TTL_MS)
             ttl_ms = LEAST_TTL_MS
         kept = await self._read(key)
-        now = self._now_ms()
-        if kept is not None and now < kept.expires_ms - (0 if kept.error else EARLY_MS):
+        if kept is not None and self._is_fresh(kept):
             return cast("T", self._result(kept, key))
         token = uuid4().hex
         if await self._redis.set(f"__lock__{key}", token, px=ttl_ms // 2, nx=True):
@@ -76,6 +75,9 @@ class Cache:
         except msgspec.DecodeError:
             return None
 
+    def _is_fresh(self, kept: Kept) -> bool:
+        return self._now_ms() < kept.expires_ms - (0 if kept.error else EARLY_MS)
+
     @staticmethod
     def _result(kept: Kept, key: str) -> Any:
         if kept.error is not None:
@@ -84,6 +86,11 @@ class Cache:
 
     async def _refresh(self, fetch: Callable[[], Awaitable[T]], key: str, ttl_ms: int, token: str) -> T:
         try:
+            kept = await self._read(key)
+            if kept is not None and self._is_fresh(
+                kept
+            ):  # from whoever had the lock between our reading and our locking
+                return cast("T", self._result(kept, key))
             try:
                 value = await fetch()
             except Exception as error:

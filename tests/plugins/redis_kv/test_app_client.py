@@ -174,3 +174,25 @@ async def test_a_failed_fetch_is_kept_for_a_moment(wire: Wire) -> None:
         await cache(broken, key="k", ttl_ms=5000)
     with pytest.raises(ShowgroundError, match="no weather"):
         await cache(broken, key="k", ttl_ms=5000)
+
+
+async def test_whoever_gets_the_lock_late_takes_what_was_fetched_before(wire: Wire) -> None:
+    """Somebody else fetched, and gave the lock back, between our reading and our locking."""
+    may_lock = asyncio.Event()
+
+    async def hesitant(member: str, method: str, /, *args: object) -> Any:
+        if "__lock__k" in repr(args):
+            await may_lock.wait()
+        return await wire(member, method, *args)
+
+    async def fetch() -> str:
+        return "first"
+
+    async def never() -> str:
+        raise AssertionError("it is there already")
+
+    late = asyncio.ensure_future(Cache(hesitant)(never, key="k", ttl_ms=60_000))
+    await eventually(lambda: wire.calls)
+    assert await Cache(wire)(fetch, key="k", ttl_ms=60_000) == "first"
+    may_lock.set()
+    assert await late == "first"
