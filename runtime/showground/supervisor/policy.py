@@ -27,4 +27,4 @@ class Policy:
     drain_s: float = 30.0
     """How long a drained worker may take to finish what runs."""
     spawn_s: float = 5.0
-    """How long the zygote may take to fork, or to start."""
+    """How long the zygote may take to fork, or to start; what comes of being late stands at `Zygote`."""

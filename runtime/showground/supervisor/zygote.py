@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -24,7 +25,12 @@ OnExit = Callable[[spawning.Exited | None], None]
 
 
 class Zygote:
-    """Starts at the first spawn. One at a time; when it dies all of its workers die with it and the next spawn starts another."""
+    """Starts at the first spawn. One at a time; when it dies all of its workers die with it and the next spawn starts another.
+
+    One that does not answer may only have been kept waiting by the machine, and all workers of all apps would end with it. So
+    a spawn without an answer fails alone; the zygote is replaced when one that was asked for after that gets none either, with
+    nothing heard of it in between.
+    """
 
     def __init__(self, loader: str, policy: Policy) -> None:
         self._loader = loader
@@ -35,6 +41,8 @@ class Zygote:
         self._spawning: dict[int, asyncio.Future[int]] = {}
         self._exits: dict[int, OnExit] = {}
         self._last = 0
+        self._doubted: int | None = None
+        """The last spawn that had been asked for when one got no answer; None once anything is heard."""
         self._closed = False
 
     @property
@@ -56,23 +64,36 @@ class Zygote:
         """
         if self._control is None:
             self._start()
-        assert self._hello is not None
-        loop = asyncio.get_running_loop()
+        hello = self._hello
+        assert hello is not None
+        if not await self._answered(hello):
+            self._lost("it did not start in time")  # it has no workers yet
+        await hello  # for its error
+        self._last = number = self._last + 1
+        waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._spawning[number] = waiting
+        self._exits[number] = on_exit
+        order = spawning.Spawn(number=number, level=level, folder=folder, limits=limits)
+        self._send(spawning.encode(order), [sock.fileno(), output])
         try:
-            async with asyncio.timeout(self._policy.spawn_s):
-                await asyncio.shield(self._hello)
-                self._last = number = self._last + 1
-                waiting: asyncio.Future[int] = loop.create_future()
-                self._spawning[number] = waiting
-                self._exits[number] = on_exit
-                order = spawning.Spawn(number=number, level=level, folder=folder, limits=limits)
-                self._send(spawning.encode(order), [sock.fileno(), output])
+            if await self._answered(waiting):
                 return number, await waiting
-        except TimeoutError:
-            self._lost("it did not answer in time")
-            raise ShowgroundError(
-                "not_ready", f"the zygote did not fork a worker within {self._policy.spawn_s:g} s", retry_after=1.0
-            ) from None
+        finally:
+            self._spawning.pop(number, None)  # so that a worker which comes all the same is ended
+        if self._doubted is None:
+            self._doubted = self._last
+        elif number > self._doubted:
+            self._lost("it answers no more")
+        text = f"the zygote did not fork a worker within {self._policy.spawn_s:g} s"
+        raise ShowgroundError("not_ready", text, retry_after=1.0)
+
+    async def _answered(self, answer: asyncio.Future[Any]) -> bool:
+        """Whether *answer* comes in time. A host that stood still finds the time over before it has read what came meanwhile, so
+        that is read before the verdict."""
+        await asyncio.wait([answer], timeout=self._policy.spawn_s)
+        while not answer.done() and self._readable():
+            pass
+        return answer.done()
 
     def kill(self, number: int) -> None:
         """End the worker *number* and all of its processes; *on_exit* tells when that is done. Harmless when it has ended."""
@@ -117,22 +138,25 @@ class Zygote:
         except OSError as error:
             self._lost(str(error))
 
-    def _readable(self) -> None:
-        assert self._control is not None
+    def _readable(self) -> bool:
+        """Take one report; False when there is none, or no zygote."""
+        if self._control is None:
+            return False
         try:
             packet = self._control.recv(spawning.PACKET_BYTES)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError:
             packet = b""
         if not packet:
             self._lost("it ended")
-            return
+            return False
         try:
             report = spawning.decode_report(packet)
         except msgspec.MsgspecError as error:
             self._lost(f"it sent what is no report: {error}")
-            return
+            return False
+        self._doubted = None
         match report:
             case spawning.Hello():
                 if self._hello is not None and not self._hello.done():
@@ -152,6 +176,7 @@ class Zygote:
                 on_exit = self._exits.pop(number, None)
                 if on_exit is not None:
                     on_exit(report)
+        return True
 
     def _lost(self, reason: str) -> None:
         """Drop this zygote; the kernel ends its workers with it."""
