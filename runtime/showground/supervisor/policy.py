@@ -28,3 +28,6 @@ class Policy:
     """How long a drained worker may take to finish what runs."""
     spawn_s: float = 5.0
     """How long the zygote may take to fork, or to start; what comes of being late stands at `Zygote`."""
+    end_s: float = 10.0
+    """How long the zygote may take to end its workers and itself. Only one that hangs takes long; what its workers started in
+    sessions of their own outlives its SIGKILL."""

@@ -38,6 +38,8 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._hello: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] | None = None
+        """Done when this zygote has ended, which its socket tells when it closes."""
         self._spawning: dict[int, asyncio.Future[int]] = {}
         self._exits: dict[int, OnExit] = {}
         self._last = 0
@@ -62,6 +64,8 @@ class Zygote:
 
         Raises `not_ready` when there is no zygote or it can't fork; then *on_exit* is not called.
         """
+        if self._closed:
+            raise ShowgroundError("not_ready", "the supervisor is closed")
         if self._control is None:
             self._start()
         hello = self._hello
@@ -101,8 +105,6 @@ class Zygote:
             self._send(spawning.encode(spawning.Kill(number=number)), [])
 
     def _start(self) -> None:
-        if self._closed:
-            raise ShowgroundError("not_ready", "the supervisor is closed")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             # nothing of the host's environment: apps can read it in /proc/self/environ
@@ -126,10 +128,11 @@ class Zygote:
         self._control = ours
         loop = asyncio.get_running_loop()
         self._hello = loop.create_future()
+        self._gone = loop.create_future()
         loop.add_reader(ours, self._readable)
 
     def _send(self, packet: bytes, descriptors: list[int]) -> None:
-        if self._control is None:
+        if self._control is None or self._closed:  # it ends all workers then, and reads no more orders
             return
         try:
             socket.send_fds(self._control, [packet], descriptors)
@@ -186,9 +189,11 @@ class Zygote:
         self._control.close()
         self._control = None
         assert self._process is not None
+        assert self._gone is not None
         self._process.kill()
         code = self._process.wait()  # at once: it was sent SIGKILL
         self._process = None
+        self._gone.set_result(None)
         if not self._closed:
             log.error("the zygote was lost (%s, exit %s); the next worker starts another", reason, code)
         error = ShowgroundError("not_ready", f"the zygote was lost: {reason}", retry_after=1.0)
@@ -206,12 +211,9 @@ class Zygote:
     async def close(self) -> None:
         """End the zygote and whatever workers are left. Idempotent."""
         self._closed = True
-        if self._control is None or self._process is None:
+        if self._control is None or self._gone is None:
             return
         # it ends its workers when it reads the end of its socket; SIGKILL at once would leave their children alive
         self._control.shutdown(socket.SHUT_WR)
-        for _ in range(100):
-            if self._process is None or self._process.poll() is not None:
-                break
-            await asyncio.sleep(0.01)
+        await asyncio.wait([self._gone], timeout=self._policy.end_s)
         self._lost("the supervisor is closed")

@@ -142,3 +142,49 @@ async def test_a_zygote_that_does_not_start_is_replaced_at_once(tmp_path: Path) 
 
         assert caught.value.code == "not_ready"
         assert not alive(stopped)
+
+
+async def test_a_zygote_that_ends_late_still_takes_along_what_its_workers_left_behind(bench: Workbench) -> None:
+    bundle = bench.bundle(
+        """
+        import os, time
+
+        async def run(invocation, payload, call):
+            told, tell = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.setsid()
+                os.write(tell, b"x")
+                time.sleep(1000)
+            os.read(told, 1)
+            return str(child).encode()
+        """
+    )
+    stray, zygote = int(await bench.invoke(bundle)), bench.supervisor.zygote_pid
+    assert zygote is not None
+    os.kill(zygote, signal.SIGSTOP)
+
+    closing = asyncio.ensure_future(bench.supervisor._zygote.close())
+    await asyncio.sleep(0)
+    bench.supervisor._zygote.kill(
+        1
+    )  # as is done when the socket of a worker closes, which the zygote may be ending just now
+    await asyncio.wait([closing], timeout=1.5)
+    assert not closing.done()
+    assert alive(stray)
+    os.kill(zygote, signal.SIGCONT)
+
+    await closing
+    assert [pid for pid in (stray, zygote) if alive(pid)] == []
+
+
+async def test_a_zygote_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    async with Workbench(tmp_path, policy=Policy(end_s=0.1)) as bench:
+        await bench.invoke(bench.bundle(WHO))
+        zygote = bench.supervisor.zygote_pid
+        assert zygote is not None
+        os.kill(zygote, signal.SIGSTOP)
+
+        await bench.supervisor._zygote.close()
+
+        assert not alive(zygote)
