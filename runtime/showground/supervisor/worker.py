@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -76,20 +77,15 @@ class ProcessWorker:
 
         Raises `bundle_invalid`, or `app_load_failed` for everything else that the app is at fault for, or `not_ready`.
         """
-        ours, theirs = socket.socketpair()
-        read, write = os.pipe2(os.O_CLOEXEC)
         try:
-            self._number, self.pid = await self._zygote.spawn(
-                level, str(folder), self.app.limits, theirs, write, self._exited
-            )
+            ours, read = await self._fork(level, folder)
+        except OSError as error:  # the machine or this process has no more to give, which may pass
+            self._finish(NOT_STARTED)
+            text = f"no worker of {self.app.app} {self.app.version} could be started: {error.strerror}"
+            raise ShowgroundError("not_ready", text, retry_after=1.0) from error
         except BaseException:
-            ours.close()
-            os.close(read)
             self._finish(NOT_STARTED)
             raise
-        finally:
-            theirs.close()
-            os.close(write)
         if self.ended.done():  # it died before we heard that it lives
             ours.close()
             os.close(read)
@@ -120,6 +116,21 @@ class ProcessWorker:
             raise ShowgroundError(
                 "app_load_failed", f"protocol error: its registration does not fit: {error}"
             ) from None
+
+    async def _fork(self, level: spawning.Level, folder: Path) -> tuple[socket.socket, int]:
+        """Have the process made. Returns our ends of its socket and of the pipe for its output."""
+        with ExitStack() as ours, ExitStack() as theirs:
+            sock, its_sock = socket.socketpair()
+            ours.callback(sock.close)
+            theirs.callback(its_sock.close)
+            read, write = os.pipe2(os.O_CLOEXEC)
+            ours.callback(os.close, read)
+            theirs.callback(os.close, write)
+            self._number, self.pid = await self._zygote.spawn(
+                level, str(folder), self.app.limits, its_sock, write, self._exited
+            )
+            ours.pop_all()
+        return sock, read
 
     # --- calls to the worker ---
 

@@ -62,7 +62,8 @@ class Zygote:
     ) -> tuple[int, int]:
         """Fork a worker that inherits *sock* and *output* (the caller closes its own). Returns (number, process id).
 
-        Raises `not_ready` when there is no zygote or it can't fork; then *on_exit* is not called.
+        Raises `not_ready` when there is no zygote or it can't fork, or `OSError` when none can be started; then nobody
+        needs *on_exit*, which may come all the same.
         """
         if self._closed:
             raise ShowgroundError("not_ready", "the supervisor is closed")
@@ -107,23 +108,20 @@ class Zygote:
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            # nothing of the host's environment: apps can read it in /proc/self/environ
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-m",
-                    "showground.worker.zygote",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                    self._loader,
-                ],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                env={"LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"},
-                cwd="/",
-                start_new_session=True,
-            )
+            name, end, host = "showground.worker.zygote", theirs.fileno(), os.getpid()
+            try:
+                # nothing of the host's environment: apps can read it in /proc/self/environ
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-m", name, str(end), str(host), self._loader],
+                    pass_fds=(end,),
+                    stdin=subprocess.DEVNULL,
+                    env={"LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"},
+                    cwd="/",
+                    start_new_session=True,
+                )
+            except OSError:
+                ours.close()
+                raise
         ours.setblocking(False)
         self._control = ours
         loop = asyncio.get_running_loop()
