@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import WebSocketRoute, expect
 from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at, connected
+from tests.e2e.examples import stage
 
 from showground.testing.browser import OpenPage
 from showground.views import live
@@ -18,14 +19,14 @@ async def test_a_lost_network_is_seen_and_no_press_is_lost(open_page: OpenPage, 
     await connected(page)
     more = page.get_by_role("button", name="More")
     await more.click()
-    await expect(page.get_by_text("count 1")).to_be_visible()
+    await expect(stage(page).get_by_text("count 1")).to_be_visible()
     await page.context.set_offline(True)
     await expect(page.locator(".sg-status")).to_contain_text("offline")
     await more.click()
     await more.click()
     await expect(more).to_have_attribute("aria-busy", "true")
     await page.context.set_offline(False)
-    await expect(page.get_by_text("count 3")).to_be_visible()
+    await expect(stage(page).get_by_text("count 3")).to_be_visible()
     await expect(page.locator(".sg-status")).to_be_empty()
     await expect(more).not_to_have_attribute("aria-busy", "true")
 
@@ -48,7 +49,7 @@ async def test_a_cut_socket_is_replaced_and_what_was_on_its_way_is_sent_again(
     await page.get_by_role("button", name="More").click()  # swallowed on the way
     await expect(page.get_by_role("button", name="More")).to_have_attribute("aria-busy", "true")
     await sockets[0].close()
-    await expect(page.get_by_text("count 1")).to_be_visible()
+    await expect(stage(page).get_by_text("count 1")).to_be_visible()
     assert len(sockets) == 2
 
 
@@ -64,9 +65,9 @@ async def test_where_websockets_are_blocked_posts_and_a_stream_do_the_same(
     await connected(other)
     for count in (1, 2):
         await page.get_by_role("button", name="More").click()
-        await expect(page.get_by_text(f"count {count}")).to_be_visible()
+        await expect(stage(page).get_by_text(f"count {count}")).to_be_visible()
     await other.get_by_role("button", name="Shout").click()
-    await expect(page.get_by_text("heard shout 0")).to_be_visible()
+    await expect(stage(page).get_by_text("heard shout 0")).to_be_visible()
 
 
 async def test_a_post_that_goes_on_elsewhere_can_be_taken_back(open_page: OpenPage, gallery: Gallery) -> None:
@@ -77,15 +78,15 @@ async def test_a_post_that_goes_on_elsewhere_can_be_taken_back(open_page: OpenPa
     html = await answer.text()
     await connected(page)
     await page.get_by_role("button", name="More").click()
-    await expect(page.get_by_text("count 1")).to_be_visible()
+    await expect(stage(page).get_by_text("count 1")).to_be_visible()
     # a duplicated tab: the same page again, and so the same view
     await twin.route(address, lambda route: route.fulfill(body=html, content_type="text/html"))
     await twin.goto(address)
-    await expect(twin.get_by_text("count 1")).to_be_visible()
+    await expect(stage(twin).get_by_text("count 1")).to_be_visible()
     await expect(page.locator(".sg-status")).to_contain_text("another window")
     await page.get_by_role("button", name="Continue here").click()
     await page.get_by_role("button", name="More").click()
-    await expect(page.get_by_text("count 2")).to_be_visible()
+    await expect(stage(page).get_by_text("count 2")).to_be_visible()
 
 
 async def test_a_view_that_cannot_be_restored_is_begun_anew_and_the_viewer_is_told(
@@ -116,7 +117,7 @@ async def test_a_view_that_cannot_be_restored_is_begun_anew_and_the_viewer_is_to
     await expect(page.locator(".sg-toast")).to_contain_text("started afresh")
     await expect(more).not_to_have_attribute("aria-busy", "true")
     await more.click()
-    await expect(page.get_by_text("count 1")).to_be_visible()
+    await expect(stage(page).get_by_text("count 1")).to_be_visible()
 
 
 async def test_a_page_that_is_older_than_its_host_offers_to_be_reloaded(
@@ -130,7 +131,7 @@ async def test_a_page_that_is_older_than_its_host_offers_to_be_reloaded(
     await page.get_by_role("button", name="Reload").click()
     await connected(page)
     await page.get_by_role("button", name="More").click()
-    await expect(page.get_by_text("count 1")).to_be_visible()
+    await expect(stage(page).get_by_text("count 1")).to_be_visible()
 
 
 async def test_a_post_whose_app_fails_says_so_and_can_be_tried_again(open_page: OpenPage, gallery: Gallery) -> None:
@@ -163,5 +164,5 @@ async def test_a_patch_that_does_not_fit_leads_to_the_whole_tree(open_page: Open
     await page.goto(await gallery("live"))
     await connected(page)
     await page.get_by_role("button", name="More").click()
-    await expect(page.get_by_text("count 1")).to_be_visible()
+    await expect(stage(page).get_by_text("count 1")).to_be_visible()
     assert '{"type":"refresh"}' in said

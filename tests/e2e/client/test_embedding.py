@@ -67,7 +67,7 @@ async def test_a_post_lives_in_a_page_of_another_site(forum: Page) -> None:
     frame = forum.frame_locator("iframe")
     await expect(frame.locator(".sg-text", has_text="connected")).to_be_visible()
     await frame.get_by_role("button", name="More").click()
-    await expect(frame.get_by_text("count 1")).to_be_visible()
+    await expect(frame.locator(".sg-stage").get_by_text("count 1")).to_be_visible()
     await expect(forum.locator("iframe")).to_have_css("height", "512px")
 
 

@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import Page, expect
 from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at, connected
+from tests.e2e.examples import stage
 
 from showground.testing.browser import OpenPage
 
@@ -39,7 +40,7 @@ async def test_every_field_reaches_the_app(open_page: OpenPage, gallery: Gallery
         "('picture', 'https://example.com/a.png'), ('secret', 'hush'), ('story', 'Once\\nupon'), ('town', 'Turin'), "
         "('who', 'Ada')]"
     )
-    await expect(page.get_by_text("answer")).to_have_text(expected)
+    await expect(stage(page).get_by_text("answer")).to_have_text(expected)
 
 
 async def test_what_is_missing_is_said_at_its_field_before_anything_is_sent(
@@ -89,7 +90,7 @@ async def test_updates_of_the_post_leave_focus_and_typing_alone(open_page: OpenP
     story = page.get_by_label("Story")
     await story.fill("half a sen")
     await other.get_by_role("button", name="Shout").click()
-    await expect(page.get_by_text("heard shout 0")).to_have_count(1)
+    await expect(stage(page).get_by_text("heard shout 0")).to_have_count(1)
     await expect(story).to_be_focused()
     await page.keyboard.type("tence")
     await expect(story).to_have_value("half a sentence")
