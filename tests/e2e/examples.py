@@ -77,6 +77,13 @@ def stage(page: Page) -> Locator:
     return page.locator(".sg-stage")
 
 
+async def stand_still(page: Page) -> None:
+    """Let none of its timers run, from before it is loaded: else the machine decides which of them come before what is waited
+    for, and toasts go before they are looked at."""
+    await page.clock.install(time=0)
+    await page.clock.pause_at(1)
+
+
 class Example:
     """One app. `act` does something in the browser of one member, and `check` waits until every browser shows it."""
 

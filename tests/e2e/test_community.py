@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from playwright.async_api import Page, expect
-from tests.e2e.examples import APPS, sign_in
+from tests.e2e.examples import APPS, sign_in, stand_still
 
 from showground.testing.browser import OpenPage
 from showground.testing.host import HostUnderTest
@@ -20,6 +20,7 @@ async def written(page: Page, url: str, title: str) -> None:
     await page.get_by_label("Text").fill("What do you think?")
     await page.get_by_role("button", name="Post", exact=True).click()
     await expect(page.get_by_role("heading", name=title)).to_be_visible()
+    await page.wait_for_load_state()  # its script, without which no menu item does anything, has run
 
 
 async def test_members_write_posts_comments_and_replies(demo: HostUnderTest, open_page: OpenPage) -> None:
@@ -62,6 +63,7 @@ async def test_a_menu_item_asks_by_a_form_and_answers_with_a_toast(demo: HostUnd
     await demo.install(APPS / "reminder")
     url = demo.host.url
     page = await open_page()
+    await stand_still(page)
     await sign_in(page, url, "Linus", "/c/playground")
     await written(page, url, "Read this later")
     await page.locator("details.menu summary").first.click()

@@ -7,6 +7,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 from tests.e2e.client.conftest import Gallery
 from tests.e2e.client.test_presses import at, connected
+from tests.e2e.examples import stand_still
 
 from showground.testing.browser import OpenPage
 
@@ -93,6 +94,7 @@ async def test_the_page_never_scrolls_sideways(open_page: OpenPage, gallery: Gal
         await page.goto(await gallery(name))
         for width in (320, 390, 1280):
             await page.set_viewport_size({"width": width, "height": 512})
+            await page.wait_for_function("(width) => innerWidth === width", arg=width)
             assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -113,7 +115,9 @@ async def test_the_theme_may_be_told_whatever_the_system_says(open_page: OpenPag
 
 
 async def test_nothing_of_an_app_becomes_markup(open_page: OpenPage, gallery: Gallery) -> None:
-    page = await at(open_page, await gallery("hostile"))
+    page = await open_page()
+    await stand_still(page)
+    await page.goto(await gallery("hostile"))
     await page.get_by_role("button", name="Attack").click()
     await expect(page.get_by_role("dialog")).to_be_visible()
     await expect(page.locator(".sg-toast")).to_contain_text("<script>")
