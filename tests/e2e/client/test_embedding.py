@@ -87,8 +87,14 @@ async def test_the_site_has_a_say_in_where_links_lead(forum: Page) -> None:
     )
     frame = forum.frame_locator("iframe")
     await expect(frame.locator(".sg-text", has_text="connected")).to_be_visible()
+    await forum.evaluate("document.querySelector('showground-post').setAttribute('theme', 'light')")
+    await expect(frame.locator("html")).to_have_attribute("data-theme", "light")  # it has heard of its site
     await frame.get_by_role("button", name="Leave").click()
     await forum.wait_for_function("window.led === 'https://example.com/somewhere'")
+    await frame.get_by_role("button", name="More").click()
+    await expect(
+        frame.locator(".sg-stage").get_by_text("count 1")
+    ).to_be_visible()  # so a window would have opened by now
     assert len(forum.context.pages) == 1
 
 
