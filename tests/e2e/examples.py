@@ -17,9 +17,6 @@ from showground.testing.waiting import eventually
 
 APPS = Path(__file__).parents[2] / "apps"
 MEMBERS = ("Ada", "Grace", "Linus")
-BACK_MS = 20_000
-"""How long a browser may take to come back: the client waits longer with every attempt that fails."""
-
 RETRY_S = 40.0
 """How long a job may take whose worker was killed: its second try waits up to 5 s, the third up to 20 s."""
 
@@ -37,8 +34,8 @@ class Party:
 
     async def are_live(self) -> None:
         for page in self.pages:
-            await expect(page.locator(".sg-status")).to_be_empty(timeout=BACK_MS)
-            await expect(stage(page)).not_to_contain_text("Connecting", timeout=BACK_MS)
+            await expect(page.locator(".sg-status")).to_be_empty()
+            await expect(stage(page)).not_to_contain_text("Connecting")
 
     async def come_back(self) -> None:
         """Tell the browsers that the network is there again, as the system does, and wait until the post is live."""
@@ -115,7 +112,7 @@ class MiniPlace(Example):
         for page in party.pages:
             for column in range(1, party.step + 1):
                 pixel = page.get_by_role("button", name=f"Row 1, column {column}: black")
-                await expect(pixel).to_be_visible(timeout=BACK_MS)
+                await expect(pixel).to_be_visible()
 
 
 class ProgressBar(Example):
@@ -128,7 +125,7 @@ class ProgressBar(Example):
 
     async def check(self, party: Party) -> None:
         for page in party.pages:
-            await expect(stage(page).get_by_text(f"{10 * party.step} %", exact=True)).to_be_visible(timeout=BACK_MS)
+            await expect(stage(page).get_by_text(f"{10 * party.step} %", exact=True)).to_be_visible()
 
 
 class EmojiChat(Example):
@@ -144,8 +141,8 @@ class EmojiChat(Example):
         for number, page in enumerate(party.pages):
             speaker = "You" if number == self.actor else MEMBERS[self.actor]
             words = stage(page).get_by_text(f"{speaker}: {self.emoji}", exact=True)
-            await expect(words.last).to_be_visible(timeout=BACK_MS)
-            await expect(stage(page).get_by_text("Here: 3")).to_be_visible(timeout=BACK_MS)
+            await expect(words.last).to_be_visible()
+            await expect(stage(page).get_by_text("Here: 3")).to_be_visible()
 
 
 class SnooClub(Example):
@@ -170,7 +167,7 @@ class SnooClub(Example):
             seen = [await self.places(page) for page in party.pages]
             return all(places == seen[0] and len(places) == len(MEMBERS) for places in seen)
 
-        await eventually(agree, BACK_MS / 1000)
+        await eventually(agree)
 
     async def places(self, page: Page) -> dict[str, tuple[int, int]]:
         """Where each member stands, in pixels from the corner of the post."""
@@ -219,7 +216,7 @@ class ServerPush(Example):
             async def is_told(shown: Locator = shown) -> bool:
                 return str(await shown.text_content()) >= self.told  # later, when the minute's own run came after ours
 
-            await eventually(is_told, BACK_MS / 1000)
+            await eventually(is_told)
 
 
 EXAMPLES: tuple[type[Example], ...] = (MiniPlace, ProgressBar, EmojiChat, SnooClub, ServerPush)

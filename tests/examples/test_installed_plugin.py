@@ -119,7 +119,7 @@ async def test_an_installed_plugin_serves_an_app_over_http_websocket_and_the_com
         assert (await doors.receive_json())["type"] == "hello"
         async with client.post(f"{APPS}/welcome/invoke/PostCreate", json=POST) as response:
             assert await response.json() == "Welcome, Ada! You are number 1."
-        message = await doors.receive_json(timeout=10)
+        message = await doors.receive_json(timeout=30)
         assert message["data"] == {"says": "Welcome, Ada! You are number 1."}
     async with client.get(f"{APPS}/welcome/greeter") as response:
         assert await response.json() == {"greeted": 1, "invocations_here": 1}

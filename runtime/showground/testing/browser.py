@@ -30,6 +30,11 @@ FLAGS = [
 ]
 
 
+PATIENCE_MS = 30_000
+"""For a page, a locator, or what is expected of one. As long as `eventually` waits, and for the same reason: no test claims
+that it comes as soon as that, and a busy machine takes its time. What must be quick is measured, or asked of `page.clock`."""
+
+
 class OpenPage(Protocol):
     async def __call__(self, *, width: int = 800, height: int = 700, **context: Any) -> Page: ...
 
@@ -50,6 +55,7 @@ async def browser() -> AsyncIterator[Browser]:
     path = find_chromium()
     if path is None:
         pytest.skip("there is no Chromium: install it, or name one in SHOWGROUND_CHROMIUM")
+    playwright.expect.set_options(timeout=PATIENCE_MS)
     async with playwright.async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -62,7 +68,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
 
     async def open_page(*, width: int = 800, height: int = 700, **context: Any) -> Page:
         profile = await browser.new_context(viewport={"width": width, "height": height}, **context)
-        profile.set_default_timeout(10_000)
+        profile.set_default_timeout(PATIENCE_MS)
         page = await profile.new_page()
         page.on("pageerror", lambda error: failures.append(str(error)))
         return page
