@@ -30,6 +30,8 @@ class MemoryDeliveries:
         """Installations whose backlog is to count as full."""
         self.away = False
         """Whether to answer `store_unavailable`, having done nothing."""
+        self.refused = 0
+        """How often it was asked while away."""
         self._seen: dict[str, int] = {}
         self._outcomes: list[tuple[str, Outcome]] = []
         self._changed = asyncio.Event()
@@ -41,6 +43,7 @@ class MemoryDeliveries:
 
     async def enqueue(self, deliveries: Sequence[Delivery]) -> Sequence[Enqueued]:
         if self.away:
+            self.refused += 1
             raise ShowgroundError("store_unavailable", "the queue is away", "deliveries")
         if any(delivery.installation in self.full for delivery in deliveries):
             raise ShowgroundError("overloaded", "the backlog is full", "deliveries", retry_after=5.0)

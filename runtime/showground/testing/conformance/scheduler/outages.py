@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import pytest
 
 from showground.model import Misfire
-from showground.testing.conformance.scheduler.bench import BELL, CLOCK, START_MS, SchedulerBench, job, pass_time, slots
+from showground.testing.conformance.scheduler.bench import (
+    BELL,
+    CLOCK,
+    POLL_S,
+    START_MS,
+    SchedulerBench,
+    job,
+    pass_time,
+    slots,
+)
 from showground.testing.waiting import eventually
 
 
@@ -62,11 +71,17 @@ class Outages:
             job_id = await scheduler.run_job(job())
             await pass_time(bench, 1, scheduler)
             bench.deliveries.away = True
+            bench.clock.jump(50)
+
+            async def was_refused() -> bool:
+                await bench.clock.advance(POLL_S)
+                return bench.deliveries.refused > 0
 
             async def has_aged() -> bool:
                 await bench.clock.advance(5)
                 return scheduler.tick_age_s() >= 30
 
+            await eventually(was_refused)  # before: until then the turn may only be waiting for the store
             await eventually(has_aged)
             bench.deliveries.away = False
             await pass_time(bench, 3, scheduler)
