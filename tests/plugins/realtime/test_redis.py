@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from showground.capabilities import Position, Realtime
 from showground.errors import ShowgroundError
 from showground.keys import KeySpace
-from showground.redis.api import Redis
+from showground.redis.api import Redis, Script
 from showground.redis.deployment import open_redis as connect
 from showground.redis.server import ServerProcess
 from showground.testing.conformance.realtime import GAME, RealtimeConformance, RealtimeStore, Received
@@ -29,6 +30,20 @@ from showground_realtime.log import ChannelId
 from showground_realtime.redis_log import RedisLog
 from showground_realtime.settings import RealtimeSettings
 
+OLDER = Script("""
+local key, ms = KEYS[1], tonumber(ARGV[1])
+local kind, left = redis.call('TYPE', key).ok, redis.call('PTTL', key)
+if kind == 'zset' then
+  for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -ms, member) end
+elseif kind == 'list' then
+  for at, micros in ipairs(redis.call('LRANGE', key, 0, -1)) do
+    redis.call('LSET', key, at - 1, string.format('%.0f', micros - ms * 1000))
+  end
+end
+if left > 0 then redis.call('PEXPIRE', key, left - ms) end
+""")
+"""Makes what the provider keeps under one key so many milliseconds older: its expiry, and the times in it."""
+
 
 class RedisStore:
     def __init__(self, redis: Redis, keys: KeySpace) -> None:
@@ -39,17 +54,10 @@ class RedisStore:
         return open_redis(services(options, self.redis, keys=self.keys))
 
     async def advance(self, seconds: float) -> None:
-        """Redis' own clock cannot be moved, so wait until it has."""
-        until = await self._time_s() + seconds
-
-        async def has_passed() -> bool:
-            return await self._time_s() > until
-
-        await eventually(has_passed)
-
-    async def _time_s(self) -> float:
-        seconds, micros = await self.redis.call("TIME")
-        return int(seconds) + int(micros) / 1e6
+        """Redis' own clock cannot be moved, so what is in it ages."""
+        found = [key async for key in self.redis.scan(f"{self.keys.prefix}:*")]
+        for key in found:
+            await self.redis.run(OLDER, [key.decode()], [math.ceil(seconds * 1000)])
 
 
 class TestRedis(RealtimeConformance):

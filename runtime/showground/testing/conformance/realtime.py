@@ -9,6 +9,7 @@ class TestMyProvider(RealtimeConformance):
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -32,7 +33,7 @@ class RealtimeStore(Protocol):
         ...
 
     async def advance(self, seconds: float) -> None:
-        """Let *seconds* pass for the store: move its clock, or really wait."""
+        """Let *seconds* pass for the store, at once: move its clock, or make all it holds that much older. It may be minutes."""
         ...
 
 
@@ -187,10 +188,10 @@ class RealtimeConformance:
             assert stands.position.offset == 10
 
     async def test_history_ends_by_age_and_the_position_goes_on(self, store: RealtimeStore) -> None:
-        async with store.open(history_ttl_s=0.3) as realtime:
+        async with store.open(history_ttl_s=60) as realtime:
             first = await realtime.publish(GAME, "events", b"1")
             second = await realtime.publish(GAME, "events", b"2")
-            await store.advance(0.4)
+            await store.advance(61)
             messages, stands = await realtime.history(GAME, "events")
             assert messages == [] or messages == ()
             assert stands.position == second
@@ -205,10 +206,10 @@ class RealtimeConformance:
 
     async def test_a_lost_history_starts_another_epoch(self, store: RealtimeStore) -> None:
         """By the offset alone, a reader at 2 would take the new third message for the one that follows."""
-        async with store.open(history_ttl_s=0.2, position_ttl_s=0.3) as realtime:
+        async with store.open(history_ttl_s=60, position_ttl_s=90) as realtime:
             for n in (1, 2):
                 last = await realtime.publish(GAME, "events", b"old %d" % n)
-            await store.advance(0.5)
+            await store.advance(91)
             for n in (1, 2, 3):
                 new = await realtime.publish(GAME, "events", b"new %d" % n)
             assert new.offset == 3
@@ -240,21 +241,26 @@ class RealtimeConformance:
 
     async def test_the_rate_quota_is_exact_under_concurrency(self, store: RealtimeStore) -> None:
         async with store.open() as realtime:
-            got = Received()
-            await realtime.subscribe(GAME, "events", got.deliver)
-            results = await asyncio.gather(
-                *(realtime.publish(GAME, ("events", "chat")[n % 2], b"1") for n in range(150)), return_exceptions=True
-            )
-            accepted = [r for r in results if isinstance(r, Position)]
-            refused = [r for r in results if isinstance(r, ShowgroundError)]
+            for n in range(20):
+                game, got = installation_id("game", f"community{n}"), Received()
+                await realtime.subscribe(game, "events", got.deliver)
+                began = time.monotonic()
+                results = await asyncio.gather(
+                    *(realtime.publish(game, ("events", "chat")[n % 2], b"1") for n in range(150)),
+                    return_exceptions=True,
+                )
+                windows = 1 + int(time.monotonic() - began)
+                accepted = [r for r in results if isinstance(r, Position)]
+                refused = [r for r in results if isinstance(r, ShowgroundError)]
+                assert 100 <= len(accepted) <= 100 * windows
+                if windows == 1:
+                    break
             assert (len(accepted), len(refused)) == (100, 50)
             assert {r.code for r in refused} == {"rate_limited"}
             assert all(r.retry_after is not None and 0 < r.retry_after <= 1 for r in refused)
             await realtime.publish(OTHER_COMMUNITY, "events", b"1")
-            last = await refusal("rate_limited", realtime, GAME, "events", b"1")
-            assert last.retry_after is not None
-            await store.advance(last.retry_after + 0.01)
-            await realtime.publish(GAME, "events", b"1")
+            await store.advance((refused[-1].retry_after or 0) + 0.01)
+            await realtime.publish(game, "events", b"1")
             in_events = sum(1 for n, r in enumerate(results) if isinstance(r, Position) and n % 2 == 0)
             await got.until(lambda: len(got.messages) >= in_events + 1)
             assert len(got.messages) == in_events + 1, "a refused message was sent"
@@ -273,16 +279,16 @@ class RealtimeConformance:
             assert got.messages[0].position.offset == 1
 
     async def test_a_sixth_channel_is_refused_until_one_stops_counting(self, store: RealtimeStore) -> None:
-        async with store.open(history_ttl_s=0.5) as realtime:
+        async with store.open(history_ttl_s=60) as realtime:
             for n in range(5):
                 await realtime.publish(GAME, f"channel_{n}", b"1")
             error = await refusal("quota_exceeded", realtime, GAME, "channel_5", b"1")
             assert error.retry_after is not None
-            assert 0 < error.retry_after <= 0.5
+            assert 0 < error.retry_after <= 60
             assert await realtime.channels(GAME) == [f"channel_{n}" for n in range(5)]
             await realtime.publish(GAME, "channel_0", b"2")
             await realtime.publish(OTHER_APP, "channel_5", b"1")
-            await store.advance(0.6)
+            await store.advance(61)
             await realtime.publish(GAME, "channel_5", b"1")
 
     @pytest.mark.parametrize("name", ["", "a-b", "a:b", "ä", "a" * 65, "a b", "../x"])
@@ -347,7 +353,10 @@ class RealtimeConformance:
                 await realtime.publish(GAME, "events", data)
             for got in received:
                 await got.until_data(expected)
+            stays = Received()
+            await realtime.subscribe(GAME, "events", stays.deliver)
             for subscription in subscriptions:
                 await subscription.close()
             await realtime.publish(GAME, "events", b"late")
+            await stays.until_data([b"late"])
             assert all(got.data == expected for got in received)
