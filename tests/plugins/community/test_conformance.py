@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from showground.capabilities import Community
+from showground.errors import ShowgroundError
 from showground.hookspecs import Method
 from showground.keys import InstallationId, KeySpace
 from showground.model import AppVersion, Invocation
@@ -22,6 +23,7 @@ from showground.testing.conformance.community import CommunityConformance, Forum
 from showground.testing.conformance.reddit import RedditConformance
 from showground.testing.redis import running_server
 from showground.testing.services import services
+from showground.testing.waiting import eventually
 from showground_community import build
 from showground_community.api import RedditApi
 from showground_community.forum import Forum
@@ -38,6 +40,7 @@ class BuiltIn:
 
     def __init__(self, server: ServerProcess, redis: Redis) -> None:
         self._server = server
+        self._redis = redis
         self._keys = KeySpace()
         self._clock = ManualClock()
         self._lent = services({}, redis, keys=self._keys, clock=self._clock, emit=nobody_listens)
@@ -78,6 +81,15 @@ class BuiltIn:
         yield
         self._server.start()  # by the thread that stays: the server ends with the one that started it
         await asyncio.to_thread(self._server.wait_ready)
+        await eventually(self._answers)  # the client looks again when its back-off is over
+
+    async def _answers(self) -> bool:
+        try:
+            await self._redis.ping()
+        except ShowgroundError as error:
+            assert error.code == "store_unavailable"
+            return False
+        return True
 
     def methods(self, community: Community, invocation: Invocation, app: AppVersion) -> Mapping[str, Method]:
         assert isinstance(community, Forum)
@@ -92,7 +104,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 async def forum(server: ServerProcess, tmp_path: Path) -> AsyncIterator[ForumUnderTest]:
-    async with open_redis(server.url, tmp_path, deadline_s=1.0) as redis:
+    async with open_redis(server.url, tmp_path) as redis:
         await redis.call("FLUSHALL")
         yield BuiltIn(server, redis)
 
