@@ -19,7 +19,7 @@ async def main(url: str, prefix: str) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     keys, clock = KeySpace(prefix), SystemClock()
-    async with open_redis(url, Path(), deadline_s=2.0) as redis:
+    async with open_redis(url, Path()) as redis:
         lent = services(
             {"claim_s": 0.5},
             redis=redis,

@@ -132,18 +132,15 @@ async def every_slot_runs_once(folder: Path, count: int, seconds: float) -> None
             lent = services(redis=redis, keys=KEYS, clock=clock, deliveries=queue, host_id="parent")
             # Never entered, so it has no loop: only the host processes turn time into deliveries.
             scheduler = JobScheduler(RedisStore(redis, KEYS), lent)
-            for installation in COMMUNITIES:
-                for _ in range(JOBS_EACH):
-                    await scheduler.run_job(
-                        Job(id="", name="tick", installation=installation, cron="* * * * * *", overlap="allow")
-                    )
+            jobs = [Job(id="", name="tick", installation=i, cron="* * * * * *", overlap="allow") for i in COMMUNITIES]
+            await asyncio.gather(*(scheduler.run_job(job) for job in jobs * JOBS_EACH))
             first = {j.id: j.next_run_ms for i in COMMUNITIES for j in await scheduler.list_jobs(i)}
-            for _ in range(count):
-                await asyncio.to_thread(hosts.start)
+            await asyncio.gather(*(asyncio.to_thread(hosts.start) for _ in range(count)))
             await misfortunes(hosts, server, scheduler, seconds, rng)
             settled_ms = clock.now_ms()
-            await eventually(lambda: all_past(scheduler, settled_ms), 20)
+            await eventually(lambda: all_past(scheduler, settled_ms))
             hosts.end()
+            ended_ms = clock.now_ms()
             last = {j.id: j.next_run_ms for i in COMMUNITIES for j in await scheduler.list_jobs(i)}
 
             async def handle(delivery: Delivery, attempt: int) -> bytes:
@@ -155,12 +152,16 @@ async def every_slot_runs_once(folder: Path, count: int, seconds: float) -> None
                 for job_id, start in first.items()
                 for slot in range(start or 0, last[job_id] or 0, 1000)
             }
+            # What a host had enqueued when it was ended, and not yet noted: the next host would have done it again.
+            unnoted = {f"{job_id}@{slot}" for job_id, at in last.items() for slot in range(at or 0, ended_ms, 1000)}
             async with Runner(queue, handle, host_id="parent"):
-                await eventually(lambda: len(ran) >= len(expected), 20)
+                while not expected <= ran.keys():
+                    seen = len(ran)
+                    await eventually(lambda seen=seen: len(ran) > seen)  # type: ignore[misc]
     assert len(first) == len(COMMUNITIES) * JOBS_EACH
     assert len(expected) >= len(first) * (seconds - 1)
     lost, extra = expected - set(ran), set(ran) - expected
-    assert (len(lost), len(extra)) == (0, 0)
+    assert (len(lost), len(extra - unnoted)) == (0, 0)
     assert set(ran.values()) == {1}
 
 
@@ -169,6 +170,7 @@ async def all_past(scheduler: JobScheduler, at_ms: int) -> bool:
     return all((job.next_run_ms or 0) > at_ms for job in jobs)
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("count", [2, 5])
 async def test_every_slot_runs_once_on_hosts_that_are_killed_and_stopped_while_redis_restarts(
     tmp_path: Path, count: int
