@@ -91,7 +91,7 @@ def running_store(deployment: Deployment, folder: Path) -> Iterator[Store]:
             with led_servers(folder, SAFE) as led:
                 yield SentinelStore(led)
         case "cluster":
-            with running_cluster(folder, SAFE) as cluster:
+            with running_cluster(folder, SAFE, append_only=True) as cluster:
                 yield ClusterStore(cluster)
         case _:
             server = ServerProcess(folder)

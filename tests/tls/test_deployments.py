@@ -117,7 +117,8 @@ async def test_a_connection_that_tls_refuses_says_why_and_is_not_tried_in_the_cl
 
 async def test_a_cluster_by_tls(tmp_path: Path, certificates: Certificates) -> None:
     """Two primaries that announce the ports that speak TLS."""
-    plain, shown, buses = free_ports(2), free_ports(2), free_ports(2)
+    ports = free_ports(6)
+    plain, shown, buses = ports[:2], ports[2:4], ports[4:]
     async with AsyncExitStack() as stack:
         admins = []
         for at in range(2):

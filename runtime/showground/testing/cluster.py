@@ -21,15 +21,16 @@ _SLOTS = 16384
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody uses now, below those that the kernel gives to clients."""
+    """Different ports of loopback that nobody uses now, below those that the kernel gives to clients."""
     found: list[int] = []
-    while len(found) < count:
-        port = random.randint(15_000, 30_000)  # noqa: S311  # so that test processes beside each other do not meet
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                found.append(port)
-        except OSError:
-            continue
+    with ExitStack() as held:
+        while len(found) < count:
+            port = random.randint(15_000, 30_000)  # noqa: S311  # so that test processes beside each other do not meet
+            try:
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            found.append(port)
     return found
 
 
@@ -126,13 +127,23 @@ def _flat(state: Any) -> bytes:
 
 
 @contextmanager
-def running_cluster(folder: Path, config: Mapping[str, str] | None = None) -> Iterator[RunningCluster]:
-    """Start six servers on *folder*, make them a cluster, and stop them at the end."""
+def running_cluster(
+    folder: Path, config: Mapping[str, str] | None = None, *, append_only: bool = False
+) -> Iterator[RunningCluster]:
+    """Start six servers on *folder*, make them a cluster, and stop them at the end.
+
+    One that is killed and started again has its data from its primary; from its own disk only with *append_only*, and then a
+    disk that is busy for `NODE_TIMEOUT_MS` makes it fail over.
+    """
     cluster = RunningCluster()
     ports = free_ports(12)
     with ExitStack() as stack:
         for number, (port, bus) in enumerate(zip(ports[:6], ports[6:], strict=True)):
-            server = ServerProcess(folder / str(number), config=_config(cluster.password, port, bus, config or {}))
+            server = ServerProcess(
+                folder / str(number),
+                config=_config(cluster.password, port, bus, config or {}),
+                append_only=append_only,
+            )
             server.password = cluster.password
             stack.callback(server.close)
             server.start()
