@@ -9,7 +9,6 @@ import os
 import random
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from chaos.plan import Deployment
 from chaos.processes import Process, descendants, process
 from chaos.proxy import Proxy
 from chaos.store import Store, running_store
+from showground.testing.cluster import free_ports
 
 LEDGER = Path(__file__).parent / "bundles" / "ledger"
 PREFIX = "chaos"
@@ -238,11 +238,11 @@ class Cluster:
         async with AsyncExitStack() as exits:
             self.store = exits.enter_context(running_store(self._deployment, self._folder / "redis"))
             key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            for number in range(self._count):
+            for number, port in enumerate(free_ports(self._count)):
                 line = None
                 if self.store.socket is not None:
                     line = await exits.enter_async_context(Proxy(self.store.socket))
-                host = self._make(number, line, key)
+                host = self._make(number, port, line, key)
                 host.python = self._python
                 self.hosts.append(host)
                 exits.callback(host.kill)
@@ -269,11 +269,10 @@ class Cluster:
                 host.thaw()
         await self._exits.aclose()
 
-    def _make(self, number: int, line: Proxy | None, key: str) -> HostProcess:
+    def _make(self, number: int, port: int, line: Proxy | None, key: str) -> HostProcess:
         folder = self._folder / f"host{number}"
         (folder / "data").mkdir(parents=True, mode=0o700)
         (folder / "data" / "secret.key").write_text(key)
-        port = _free_port()
         text = SETTINGS.format(
             port=port,
             data_dir=folder / "data",
@@ -334,10 +333,3 @@ def bundle_zip(version: str) -> bytes:
         archive.writestr("app.json", json.dumps(manifest))
         archive.write(LEDGER / "main.py", "main.py")
     return file.getvalue()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
