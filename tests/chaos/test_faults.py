@@ -28,8 +28,10 @@ def test_a_clock_that_is_set_is_wrong_at_once_for_whoever_has_it_and_its_monoton
     wrong = WrongClock(tmp_path / "clock")
     for ahead_s in (300.0, -61.5, 0.0):
         set_clock(tmp_path / "clock", ahead_s)
-        assert abs(wrong.now_ms() - real.now_ms() - ahead_s * 1000) < 500
-        assert abs(wrong.monotonic() - real.monotonic()) < 0.5
+        before_ms, shown_ms, after_ms = real.now_ms(), wrong.now_ms(), real.now_ms()
+        assert before_ms <= shown_ms - round(ahead_s * 1000) <= after_ms
+        before_s, shown_s, after_s = real.monotonic(), wrong.monotonic(), real.monotonic()
+        assert before_s <= shown_s <= after_s
 
 
 @pytest.mark.timeout(120)

@@ -17,7 +17,7 @@ async def test_a_line_passes_slows_breaks_and_comes_back(tmp_path: Path) -> None
     with running_server(tmp_path) as server:
         async with Proxy(server.socket) as proxy:
             url = f"redis://:{server.password}@127.0.0.1:{proxy.port}"
-            async with open_redis(url, tmp_path, deadline_s=1.0) as redis:
+            async with open_redis(url, tmp_path) as redis:
                 assert await redis.call("ECHO", "there") == b"there"
                 proxy.delay_s = 0.2
                 started = asyncio.get_running_loop().time()
