@@ -17,6 +17,7 @@ from showground.errors import ShowgroundError
 from showground.hookspecs import Method
 from showground.model import AppVersion, HostEvent, Installation, Invocation
 from showground.plugins import Plugins
+from showground.testing.clock import ManualClock
 from showground.testing.services import services
 from showground_realtime.channels import open_memory
 from showground_realtime.settings import read_settings
@@ -112,7 +113,8 @@ async def test_a_worker_that_sends_no_json_is_refused() -> None:
 
 async def test_observers_are_told_what_became_of_each_message() -> None:
     seen: list[HostEvent] = []
-    async with open_memory(replace(services({"messages_per_s": 1}), observe=seen.append)) as realtime:
+    lent = services({"messages_per_s": 1}, clock=ManualClock())
+    async with open_memory(replace(lent, observe=seen.append)) as realtime:
         await realtime.publish(SHOP, "events", b"1")
         with pytest.raises(ShowgroundError):
             await realtime.publish(SHOP, "events", b"2")

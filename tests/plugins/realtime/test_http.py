@@ -12,7 +12,10 @@ from aiohttp import ClientResponse
 from tests.plugins.realtime.serving import EVENTS, SHOP, Client, serve
 
 from showground.capabilities import Position
+from showground.testing.clock import ManualClock
+from showground.testing.services import services
 from showground.testing.waiting import eventually
+from showground_realtime.channels import open_memory
 
 CHANNELS = EVENTS.removesuffix("/events")
 
@@ -118,7 +121,7 @@ async def test_what_is_not_json_is_not_published(data: bytes) -> None:
 
 
 async def test_limits_are_answered_with_their_code_and_when_to_come_back() -> None:
-    async with serve(messages_per_s=2) as host:
+    async with serve(open_memory(services({"messages_per_s": 2}, clock=ManualClock()))) as host:
         status, answer = await post(host.client, b'"%s"' % (b"x" * 1024 * 1024))
         assert (status, answer["error"]["code"]) == (413, "too_large")
         for _ in range(2):
