@@ -11,6 +11,7 @@ from showground.clock import SystemClock
 from showground.errors import ShowgroundError
 from showground.escapes import Outcome, attempt_escapes, names
 from showground.supervisor import choose
+from showground.testing.waiting import eventually
 from showground.testing.workbench import Workbench
 from showground.worker import landlock
 from showground.worker.spawning import Level
@@ -45,7 +46,7 @@ async def test_no_attempt_gets_out(group: str) -> None:
 )
 async def test_the_attempts_are_real_they_succeed_where_there_are_no_walls(group: str, open_there: set[str]) -> None:
     outcomes = await attempt_escapes(SystemClock(), [group], level="process")
-    assert open_there <= through(outcomes).keys()
+    assert open_there <= {outcome.name for outcome in outcomes if outcome.text.startswith("got out")}
 
 
 async def test_what_was_not_attempted_in_time_did_not_hold() -> None:
@@ -59,7 +60,7 @@ async def test_the_suite_leaves_nothing_behind_even_where_everything_gets_out() 
 
     before = left()
     await attempt_escapes(SystemClock(), ["files", "limits"], level="process")
-    assert left() <= before
+    await eventually(lambda: left() <= before)  # others may be at it here, too, and clear away after themselves
 
 
 def test_the_suite_has_at_least_forty_attempts() -> None:
