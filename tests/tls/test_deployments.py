@@ -7,7 +7,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from showground.errors import ShowgroundError
 from showground.redis.api import Redis
 from showground.redis.deployment import open_redis
 from showground.redis.server import ServerProcess, tied
+from showground.tasks import Tasks
 from showground.testing.cluster import free_ports, until
 from showground.testing.redis import plain_client
 from showground.testing.waiting import eventually
@@ -79,6 +80,35 @@ async def port(tmp_path: Path, certificates: Certificates) -> AsyncIterator[int]
         server.close()
 
 
+@asynccontextmanager
+async def overheard(port: int) -> AsyncIterator[tuple[int, list[bytearray]]]:
+    """A port, at every address of this machine, that leads to *port*; and what each of its connections sent there."""
+    heard: list[bytearray] = []
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, copy: bytearray) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                copy += data
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async with Tasks() as tasks:
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+            writers.update((writer, inner_writer))
+            heard.append(bytearray())
+            tasks.start("to the server", pass_on(reader, inner_writer, heard[-1]))
+            tasks.start("to the client", pass_on(inner_reader, writer, bytearray()))
+
+        async with await asyncio.start_server(serve, "0.0.0.0", 0) as server:
+            yield server.sockets[0].getsockname()[1], heard
+            for writer in writers:
+                writer.transport.abort()
+
+
 async def works(redis: Redis) -> None:
     heard: list[bytes] = []
     async with redis.subscriber(lambda name, data: heard.append(data)) as subscriber:
@@ -98,21 +128,36 @@ async def test_one_server_by_tls(port: int, certificates: Certificates) -> None:
         await works(redis)
 
 
-@pytest.mark.parametrize("fault", ["unknown authority", "no client certificate", "another name", "no TLS"])
+TLS_HANDSHAKE = b"\x16\x03"
+"""How a connection begins whose client speaks TLS (RFC 8446, section 5.1)."""
+REASONS = {
+    "unknown authority": "self-signed certificate in certificate chain",
+    "no client certificate": "the connection was lost",  # TLS 1.3 has the server say no after the client's handshake
+    "another name": "not valid for '127.0.0.2'",
+    "no TLS": "the connection was lost",
+}
+
+
+@pytest.mark.parametrize("fault", REASONS)
 async def test_a_connection_that_tls_refuses_says_why_and_is_not_tried_in_the_clear(
     port: int, certificates: Certificates, fault: str
 ) -> None:
     ca = f"ca={certificates.folder}/ca.pem"
-    url = {
-        "unknown authority": f"rediss://app:p%40ss@127.0.0.1:{port}",
-        "no client certificate": f"rediss://app:p%40ss@127.0.0.1:{port}?{ca}",
-        "another name": f"rediss://app:p%40ss@127.0.0.2:{port}?{certificates.query}",
-        "no TLS": f"redis://app:p%40ss@127.0.0.1:{port}",
-    }[fault]
-    with pytest.raises(ShowgroundError) as caught:
-        async with open_redis(url, Path(), deadline_s=2.0):
-            pass
+    async with overheard(port) as (heard_port, heard):
+        url = {
+            "unknown authority": f"rediss://app:p%40ss@127.0.0.1:{heard_port}",
+            "no client certificate": f"rediss://app:p%40ss@127.0.0.1:{heard_port}?{ca}",
+            "another name": f"rediss://app:p%40ss@127.0.0.2:{heard_port}?{certificates.query}",
+            "no TLS": f"redis://app:p%40ss@127.0.0.1:{heard_port}",
+        }[fault]
+        with pytest.raises(ShowgroundError) as caught:
+            async with open_redis(url, Path()):
+                pass
     assert caught.value.code == "store_unavailable"
+    assert REASONS[fault] in str(caught.value)
+    said = [sent for sent in heard if sent]
+    assert said
+    assert all(sent.startswith(TLS_HANDSHAKE) for sent in said) == (fault != "no TLS")
 
 
 async def test_a_cluster_by_tls(tmp_path: Path, certificates: Certificates) -> None:
