@@ -98,14 +98,16 @@ class Work:
         """A failure's message: what happened, the error, and the last lines that the app wrote."""
         app, community = split_installation(installation)
         path = f"/api/v1/communities/{community}/apps/{app}/logs?limit={LOG_LINES}"
+        apps: Any = self._host.host.plugins._manager.get_plugin("apps")
         lines: list[Any] = []
 
         async def read() -> bool:
+            await apps._logs.flush()
             async with self._host.client.get(self._host.host.url + path) as response:
                 lines[:] = [msgspec.json.decode(line) for line in (await response.text()).splitlines() if line]
             return bool(lines)
 
-        with suppress(AssertionError):  # lines are written in batches; a handler that wrote nothing is no fault
+        with suppress(AssertionError):  # a handler that wrote nothing is no fault
             await eventually(read, LOG_PATIENCE_S)
         written = "\n".join(f"  {line['level']}: {line['text']}" for line in lines) or "  (nothing)"
         return f"{app}: {what}: {error}\nits log ends with:\n{written}"
