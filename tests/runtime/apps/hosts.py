@@ -73,6 +73,11 @@ class World:
         self.emitted.setdefault(event_id, (type, data))
 
 
+async def lose_lease(redis: Redis, keys: KeySpace, installation: InstallationId) -> None:
+    """What fifteen seconds without its host do to a change, and a pause that is over."""
+    await redis.call("HDEL", keys.host("installations"), f"!lease {installation}")
+
+
 @dataclass
 class Host:
     installations: Installations
@@ -89,6 +94,8 @@ async def host(
     poll_s: float = 0.02,
     lease_s: float = 60,
     journal_clock: Clock | None = None,
+    hook_deadline_s: float = 20.0,
+    recovery_pause_s: float = 0.05,
 ) -> AsyncIterator[Host]:
     clock = SystemClock()
     journal = Journal(redis, keys, journal_clock or clock, lease_s)
@@ -103,8 +110,8 @@ async def host(
             clear_deliveries=world.clear,
             veto=lambda version, registration: world.problems,
             observe=lambda event: world.observed.append(event.name),
-            hook_deadline_s=0.5,
-            uninstall_deadline_s=0.5,
-            recovery_pause_s=0.05,
+            hook_deadline_s=hook_deadline_s,
+            uninstall_deadline_s=20.0,
+            recovery_pause_s=recovery_pause_s,
         )
         yield Host(installations, lifecycle, journal)

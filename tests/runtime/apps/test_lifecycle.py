@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -10,7 +12,7 @@ from showground.redis.api import Redis
 from showground.testing.clock import ManualClock
 from showground.testing.waiting import eventually
 
-from .hosts import Died, Host, World, host
+from .hosts import Died, Host, World, host, lose_lease
 
 COUNTER = InstallationId("counter:playground")
 
@@ -24,14 +26,11 @@ async def _die() -> None:
 
 
 async def _until_seen(on: Host, version: str | None) -> None:
-    async with asyncio.timeout(3):
-        while True:
-            found = on.installations.get(COUNTER)
-            if (found.version.version if found else None) == version:
-                return
-            changed = asyncio.Event()
-            on.installations.on_change(lambda change, e=changed: e.set())  # type: ignore[misc]
-            await changed.wait()
+    def is_seen() -> bool:
+        found = on.installations.get(COUNTER)
+        return (found.version.version if found else None) == version
+
+    await eventually(is_seen)
 
 
 async def test_an_install_is_recorded_before_plugins_hear_of_it_and_the_app_last(redis: Redis, keys: KeySpace) -> None:
@@ -143,7 +142,7 @@ async def test_an_app_that_never_answers_its_last_event_is_removed_all_the_same(
 async def test_a_plugin_that_fails_or_hangs_undoes_the_install(redis: Redis, keys: KeySpace, how: object) -> None:
     world = World()
     world.upload("1.0.0")
-    async with host(redis, keys, world) as a:
+    async with host(redis, keys, world, hook_deadline_s=0.5) as a:
         world.at["installed"] = how  # type: ignore[assignment]
         with pytest.raises(ShowgroundError) as failed:
             await a.lifecycle.install("playground", "counter")
@@ -151,7 +150,8 @@ async def test_a_plugin_that_fails_or_hangs_undoes_the_install(redis: Redis, key
         assert a.installations.get(COUNTER) is None
         assert world.happened == ["installed", "uninstalled", "cleared"]
         assert await a.journal.unfinished() == []
-        del world.at["installed"]
+    del world.at["installed"]
+    async with host(redis, keys, world) as a:
         await a.lifecycle.install("playground", "counter")
 
 
@@ -199,9 +199,7 @@ async def test_an_install_whose_host_dies_is_finished_by_another(redis: Redis, k
             await a.lifecycle.install("playground", "counter")
         assert world.emitted == {}
         del world.at[point]
-        async with asyncio.timeout(5):
-            while await b.lifecycle.recover() == 0:
-                pass
+        await eventually(b.lifecycle.recover)
         await _until_seen(b, "1.0.0")
         assert [kind for kind, _ in world.emitted.values()] == ["AppInstall"]
         assert await b.journal.unfinished() == []
@@ -217,9 +215,7 @@ async def test_an_uninstall_whose_host_dies_is_finished_by_another(redis: Redis,
         with pytest.raises(Died):
             await a.lifecycle.uninstall("playground", "counter")
         del world.at[point]
-        async with asyncio.timeout(5):
-            while await b.lifecycle.recover() == 0:
-                pass
+        await eventually(b.lifecycle.recover)
         await _until_seen(b, None)
         assert world.happened[-2:] == ["cleared", "uninstalled"]
         assert await b.journal.unfinished() == []
@@ -229,7 +225,7 @@ async def test_an_uninstall_whose_host_dies_is_finished_by_another(redis: Redis,
 async def test_clean_up_that_fails_is_repeated_until_it_is_done(redis: Redis, keys: KeySpace) -> None:
     world = World()
     world.upload("1.0.0")
-    async with host(redis, keys, world) as a:
+    async with host(redis, keys, world, recovery_pause_s=60) as a:
         await a.lifecycle.install("playground", "counter")
         world.at["uninstalled"] = _fail
         with pytest.raises(ShowgroundError, match="will be repeated"):
@@ -237,9 +233,8 @@ async def test_clean_up_that_fails_is_repeated_until_it_is_done(redis: Redis, ke
         assert a.installations.get(COUNTER) is None
         assert await a.lifecycle.recover() == 0, "not before the pause is over"
         del world.at["uninstalled"]
-        async with asyncio.timeout(5):
-            while await a.lifecycle.recover() == 0:
-                pass
+        await lose_lease(redis, keys, COUNTER)
+        assert await a.lifecycle.recover() == 1
         assert await a.journal.unfinished() == []
 
 
@@ -290,27 +285,35 @@ async def test_two_hosts_never_change_one_installation_at_once(redis: Redis, key
         await first
 
 
-async def test_a_lease_is_kept_for_as_long_as_its_host_is_at_work(redis: Redis, keys: KeySpace) -> None:
-    """Leases run by Redis' own clock, so this one test waits until that has passed the first lease's end, twice over."""
+async def _exceeds(number: Callable[[], Awaitable[int]], bound: int) -> bool:
+    return await number() > bound
+
+
+async def test_a_lease_is_kept_for_as_long_as_its_host_is_at_work(
+    redis: Redis, keys: KeySpace, clock: ManualClock
+) -> None:
+    """Before a lease's time has passed on the clock of its host, it begins anew by Redis' own."""
     world = World()
     world.upload("1.0.0")
-    async with host(redis, keys, world, lease_s=0.2) as slow, host(redis, keys, world) as quick:
+    async with host(redis, keys, world, lease_s=60, journal_clock=clock) as slow, host(redis, keys, world) as quick:
 
-        async def expiry_ms() -> int:
+        async def end_ms() -> int:
             lease = await redis.call("HGET", keys.host("installations"), f"!lease {COUNTER}")
             return int(lease.split()[1])
 
-        async def look_until_it_would_have_ended_twice() -> None:
-            end_ms = await expiry_ms() + 200
+        async def now_ms() -> int:
+            seconds, micros = await redis.call("TIME")
+            return int(seconds) * 1000 + int(micros) // 1000
 
-            async def is_past() -> bool:
+        async def look_for_three_leases() -> None:
+            for _ in range(3):
+                before = await end_ms()
+                await eventually(partial(_exceeds, now_ms, before - 60_000))  # so that a lease from now on ends later
+                await clock.advance(0.9 * 60)
+                await eventually(partial(_exceeds, end_ms, before))
                 assert await quick.lifecycle.recover() == 0
-                seconds, micros = await redis.call("TIME")
-                return int(seconds) * 1000 + int(micros) // 1000 > end_ms
 
-            await eventually(is_past)
-
-        world.at["installed"] = look_until_it_would_have_ended_twice
+        world.at["installed"] = look_for_three_leases
         await slow.lifecycle.install("playground", "counter")
     assert world.happened == ["installed", "AppInstall"]
 
@@ -333,9 +336,7 @@ async def test_a_host_that_lost_its_lease_writes_nothing(redis: Redis, keys: Key
         world.at["installed"] = pause
         first = asyncio.ensure_future(slow.lifecycle.install("playground", "counter"))
         await inside.wait()
-        async with asyncio.timeout(5):
-            while await quick.lifecycle.recover() == 0:
-                pass
+        await eventually(quick.lifecycle.recover)
         go_on.set()
         with pytest.raises(ShowgroundError, match="took this change over"):
             await first

@@ -13,9 +13,8 @@ import pytest
 
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Redis
-from showground.testing.waiting import eventually
 
-from .hosts import World, host
+from .hosts import World, host, lose_lease
 
 COUNTER = InstallationId("counter:playground")
 
@@ -41,7 +40,7 @@ PROGRAM = textwrap.dedent("""
             await asyncio.Event().wait()
 
         async with open_redis(url, Path()) as redis:
-            async with host(redis, KeySpace(prefix=prefix), world, lease_s=1.5) as here:
+            async with host(redis, KeySpace(prefix=prefix), world) as here:
                 await say("started")
                 if task == "watch":
                     here.installations.on_change(
@@ -116,7 +115,8 @@ async def test_what_a_killed_host_left_in_the_middle_another_finishes(
             assert await here.lifecycle.recover() == 0, "its host is alive"
             there.kill()
             await there.wait()
-        await eventually(here.lifecycle.recover)
+        await lose_lease(redis, keys, COUNTER)
+        assert await here.lifecycle.recover() == 1
         assert world.happened == list(then)
         assert (here.installations.get(COUNTER) is not None) == (task == "install")
         assert await here.journal.unfinished() == []

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.runtime.apps.hosts import lose_lease
 from tests.runtime.apps.test_transfer import CODE, HERE, content, export, fill, load, path
 from tests.runtime.cli.processes import running
 
@@ -50,11 +51,6 @@ def other(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def kept(redis: Redis, keys: KeySpace) -> list[bytes]:
     return [key async for key in redis.scan(keys.of(HERE, "kept", "*"))]
-
-
-async def lose_lease(redis: Redis, keys: KeySpace) -> None:
-    """What fifteen seconds without its host do to a change."""
-    await redis.call("HDEL", keys.host("installations"), f"!lease {HERE}")
 
 
 async def written(host: HostUnderTest) -> int:
@@ -97,7 +93,7 @@ async def test_a_host_that_is_killed_in_the_middle_leaves_what_was_there_before(
         await host.call("GET", path("export"))
     assert refused.value.code == "not_ready"
 
-    await lose_lease(redis, keys)
+    await lose_lease(redis, keys, HERE)
     await host.host.lifecycle.recover()
     assert content(await export(host)) == content(before)
     assert await kept(redis, keys) == []
@@ -116,7 +112,7 @@ async def test_a_host_that_was_frozen_adds_nothing_to_what_another_has_put_back(
         nonlocal late
         await real(self, scope, record)
         if record["key"] == "new-100":
-            await lose_lease(redis, keys)
+            await lose_lease(redis, keys, HERE)
             await host.host.lifecycle.recover()  # as another host would
             assert content(await export(host)) == content(before)
             late = 10_000.0  # seconds have passed
