@@ -31,8 +31,9 @@ class Bench:
     ran: list[tuple[str, int]] = field(default_factory=list)
     events: list[HostEvent] = field(default_factory=list)
 
-    def queue(self, clock: Clock | None = None, **settings: float) -> RedisDeliveries:
-        """With a *clock* given, the queue's time is that clock's."""
+    def queue(self, clock: Clock | None = None, host_id: str = "", **settings: float) -> RedisDeliveries:
+        """With a *clock* given, the queue's time is that clock's. *host_id* is whose runner looks first at what is enqueued where
+        none has claimed within the last two seconds; the others leave it some time, which is the clock's."""
         return RedisDeliveries(
             self.redis,
             self.keys,
@@ -40,6 +41,7 @@ class Bench:
             DeliverySettings(**settings),  # type: ignore[arg-type]  # ints where ints are due
             self.events.append,
             host_time=clock is not None,
+            host_id=host_id,
         )
 
     def runner(

@@ -60,8 +60,8 @@ async def test_one_that_was_refused_is_tried_again_and_not_counted(
 ) -> None:
     queue, begun = bench.queue(clock), Begun()
     shard = queue.shards.of(APP)
+    await queue.enqueue([make("d", "Refused")])
     async with Runner(queue, begun.handle, begin=begun.begin, host_id="here", clock=clock):
-        await queue.enqueue([make("d", "Refused")])
         await eventually(lambda: _counted_again(bench))
         await clock.settle()
     await clock.advance(130)
@@ -83,12 +83,15 @@ async def test_a_host_that_leaves_cancels_it_and_gives_it_back_untouched(bench: 
     assert (claim.id, claim.token.split()[0]) == ("d", "1")
 
 
-async def test_one_whose_lease_was_lost_is_cancelled_and_hands_nothing_in(bench: Bench, make: Make, wait: Wait) -> None:
-    queue, begun = bench.queue(lease_s=0.4), Begun()
+async def test_one_whose_lease_was_lost_is_cancelled_and_hands_nothing_in(
+    bench: Bench, make: Make, clock: ManualClock
+) -> None:
+    queue, begun = bench.queue(clock, lease_s=60), Begun()
+    await queue.enqueue([make("d")])
     async with Runner(queue, begun.handle, begin=begun.begin, host_id="here"):
-        await queue.enqueue([make("d")])
         await eventually(lambda: "d" in begun.open)
         await queue.clear(APP)  # whoever took it over has ended it, too
+        await clock.advance(30)
         await eventually(lambda: begun.cancelled == ["d"])
         assert bench.counted("delivery_lease_lost") == 1
     assert bench.counted("delivery_fenced") == 0

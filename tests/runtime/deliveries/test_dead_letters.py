@@ -51,19 +51,19 @@ async def test_a_redriven_letter_runs_as_new_under_its_old_id(bench: Bench, make
 async def test_the_oldest_letters_give_way_and_are_counted(
     bench: Bench, make: Make, clock: ManualClock, wait: Wait
 ) -> None:
-    queue = bench.queue(clock, max_attempts=1, dead_letters=3, dead_letter_age_s=3600.0)
+    queue = bench.queue(clock, host_id="here", max_attempts=1, dead_letters=3, dead_letter_age_s=3600.0)
     letters = DeadLetters(queue)
     async with bench.runner(queue):
         for n in range(5):
             await queue.enqueue([make(f"d{n}", "Fails")])
-            await wait(queue, f"d{n}")
+            assert await wait(queue, f"d{n}") == ["dead"]
             await clock.advance(1)
         assert [letter.delivery.id for letter in await letters.list(APP)] == ["d4", "d3", "d2"]
         assert [letter.delivery.id for letter in await letters.list(APP, 1, 1)] == ["d3"]
         assert bench.counted("dead_letters_dropped") == 2
         await clock.advance(3600)
         await queue.enqueue([make("d9", "Fails")])
-        await wait(queue, "d9")
+        assert await wait(queue, "d9") == ["dead"]
         assert [letter.delivery.id for letter in await letters.list(APP)] == ["d9"]
         assert bench.counted("dead_letters_dropped") == 5
 
@@ -74,11 +74,11 @@ async def test_redriving_and_purging_all(bench: Bench, make: Make, wait: Wait) -
     ids = [f"d{n}" for n in range(60)]
     async with bench.runner(queue):
         await queue.enqueue([make(id, "Fails") for id in ids])
-        await wait(queue, *ids)
+        assert await wait(queue, *ids) == ["dead"] * 60
     assert await letters.redrive_all(APP) == 60
     assert (await letters.count(APP), await queue.backlog(APP)) == (0, 60)
     async with bench.runner(queue):
-        await wait(queue, *ids)
+        assert await wait(queue, *ids) == ["dead"] * 60
     await queue.enqueue([make(f"n{n}") for n in range(60)])
     with pytest.raises(ShowgroundError) as caught:
         await letters.redrive_all(APP)
