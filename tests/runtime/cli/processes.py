@@ -52,11 +52,12 @@ async def on(host: HostUnderTest, *arguments: str, stdin: bytes = b"") -> Ended:
     return await run(*arguments, stdin=stdin, SHOWGROUND_URL=host.host.url, SHOWGROUND_TOKEN=token)
 
 
-async def _start(arguments: tuple[str, ...], cwd: Path | None, env: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def _start(
+    arguments: tuple[str, ...], cwd: Path | None, env: Mapping[str, str], source: str | None = None
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "showground",
+        *(("-m", "showground") if source is None else ("-c", source)),
         *arguments,
         cwd=cwd,
         env=dict(env),
@@ -110,8 +111,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(*arguments: str, cwd: Path | None = None, **more: str) -> AsyncIterator[Running]:
-    process = await _start(arguments, cwd, environment(**more))
+async def running(
+    *arguments: str, cwd: Path | None = None, source: str | None = None, **more: str
+) -> AsyncIterator[Running]:
+    """A command with *more* in its environment; or the program *source*, which gets its arguments."""
+    process = await _start(arguments, cwd, environment(**more), source)
     try:
         yield Running(process)
     finally:
