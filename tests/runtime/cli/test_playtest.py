@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import random
+import socket
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 import pytest
 from tests.runtime.cli.processes import Running, running
 
-from showground.keys import KeySpace
+from showground.keys import InstallationId, KeySpace
+from showground.redis.api import Redis
 from showground.testing.host import HostUnderTest, running_host
 from showground.testing.viewer import Viewer
+from showground.testing.waiting import eventually
 
 CODE = """
 from showground import Devvit
@@ -44,7 +48,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 def save(folder: Path, words: str) -> None:
-    (folder / "main.py").write_text(CODE.format(words=words))
+    put(folder, CODE.format(words=words))
+
+
+def put(folder: Path, code: str) -> None:
+    """At one stroke: a file that is cut first and written then would be two saves to who looks in between."""
+    aside = folder.with_suffix(".aside")
+    aside.write_text(code)
+    aside.replace(folder / "main.py")
+
+
+def free_port() -> int:
+    """One that the kernel gives to nobody by itself, so that it stays free while its host is away."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 32_768))) as found:
+            return int(found.getsockname()[1])
 
 
 def playtest(host: HostUnderTest, folder: Path) -> AbstractAsyncContextManager[Running]:
@@ -71,10 +89,10 @@ async def test_an_open_post_shows_what_was_saved_and_a_broken_save_changes_nothi
             await command.next(type="installed", version="1.0.0-playtest.2")
             await viewer.sees("second")
 
-            (folder / "main.py").write_text("import nowhere\nthis is no Python\n")
+            put(folder, "import nowhere\nthis is no Python\n")
             faults = await command.next(type="faults")
             assert faults["error"]["details"][0]["where"] == "main.py:2"
-            (folder / "main.py").write_text("raise RuntimeError('at import')\n")
+            put(folder, "raise RuntimeError('at import')\n")
             faults = await command.next(type="faults")
             assert "at import" in json.dumps(faults["error"])
             assert faults["running"] == await version(host) == "1.0.0-playtest.2"
@@ -86,9 +104,15 @@ async def test_an_open_post_shows_what_was_saved_and_a_broken_save_changes_nothi
     assert await version(host) == "1.0.0-playtest.3"
 
 
-async def test_the_log_is_shown_meanwhile(host: HostUnderTest, folder: Path) -> None:
+async def test_the_log_is_shown_meanwhile(host: HostUnderTest, folder: Path, redis: Redis, keys: KeySpace) -> None:
+    channel = keys.of(InstallationId("sign:playground"), "logs")
+
+    async def is_followed() -> bool:
+        return bool((await redis.call("PUBSUB", "NUMSUB", channel))[1])
+
     async with playtest(host, folder) as command:
         await command.next(type="installed")
+        await eventually(is_followed)
         save(folder, "second")
         assert (await command.next(type="log"))["text"] == "second has taken over"
 
@@ -118,13 +142,15 @@ async def test_many_saves_leave_few_versions_and_the_next_playtest_counts_on(hos
 
 
 async def test_a_host_that_is_away_is_waited_for(tmp_path: Path, redis_url: str, keys: KeySpace, folder: Path) -> None:
-    async with running_host(tmp_path / "host", redis_url, keys.prefix) as first:
-        port = int(first.host.url.rpartition(":")[2])
-        async with playtest(first, folder) as command:
-            await command.next(type="installed")
-            await first.host.__aexit__(None, None, None)
-            save(folder, "second")
-            assert (await command.next(type="faults"))["error"]["code"] in ("not_ready", "internal")
-            async with running_host(tmp_path / "host", redis_url, keys.prefix, host={"port": port}) as second:
-                installed = await command.next(type="installed")
-                assert await version(second) == installed["version"] != "1.0.0-playtest.1"
+    port = free_port()
+    async with (
+        running_host(tmp_path / "host", redis_url, keys.prefix, host={"port": port}) as first,
+        playtest(first, folder) as command,
+    ):
+        await command.next(type="installed")
+        await first.host.__aexit__(None, None, None)
+        save(folder, "second")
+        assert (await command.next(type="faults"))["error"]["code"] in ("not_ready", "internal")
+        async with running_host(tmp_path / "host", redis_url, keys.prefix, host={"port": port}) as second:
+            installed = await command.next(type="installed")
+            assert await version(second) == installed["version"] != "1.0.0-playtest.1"
