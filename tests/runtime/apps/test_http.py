@@ -46,6 +46,7 @@ from showground.plugins import Plugins
 from showground.redis.api import Redis
 from showground.supervisor import Broker, LogRecord, Supervisor
 from showground.testing.bundles import write_bundle
+from showground.testing.clock import ManualClock
 from showground.testing.waiting import eventually
 from showground.web.origins import Origins
 from showground.web.server import WebServer
@@ -130,7 +131,7 @@ async def served(redis: Redis, keys: KeySpace, tmp_path: Path) -> AsyncIterator[
     async with AsyncExitStack() as exits:
         installations = await exits.enter_async_context(Installations(redis, keys, clock, poll_s=0.05))
         logs = await exits.enter_async_context(AppLogs(redis, keys, clock, redactor))
-        health = await exits.enter_async_context(Health(redis, clock))
+        health = await exits.enter_async_context(Health(redis, ManualClock()))  # no matter how slow this machine is
         box = SecretBox([new_key()])
         settings = AppSettings(redis, keys, box, redactor, validate)
         plugins = Plugins([("metrics", metrics), ("apps", AppsPlugin(installations, settings, logs))])

@@ -84,7 +84,7 @@ async def test_viewers_beyond_the_limit_are_told_and_the_others_go_on(
         assert b"retry-after" in (await reader.read()).lower()
         for _, writer in idle:
             writer.close()
-        async with client.get(url + "/readyz") as answer:
+        async with client.get(url + "/healthz") as answer:
             assert answer.status == 200
         await viewers[1].close()
         late.errors.clear()
