@@ -50,7 +50,9 @@ async def test_a_fresh_machine_has_no_faults_and_nothing_is_made_on_it(tmp_path:
     checks = found(ended)
     assert (ended.code, ended.json["ok"]) == (0, True), ended.out
     assert checks["isolation"]["status"] in ("ok", "warn")  # as this kernel allows
-    if checks["isolation"]["status"] == "ok":
+    if "does not work here" in checks["isolation"]["text"]:
+        assert "escapes" not in checks
+    else:
         assert re.fullmatch(r"\d+ attempts .* all held", checks["escapes"]["text"])
     assert "embedded" in checks["redis"]["text"]
     assert "redis_kv by redis" in checks["providers"]["text"]

@@ -38,7 +38,7 @@ async def test_letters_are_listed_shown_redriven_and_purged(bench: Bench, make: 
     queue = bench.queue(max_attempts=1)
     async with bench.runner(queue):
         await queue.enqueue([make("a", "Fails", payload=b'{"n":1}'), make("b", "Fails"), make("c", "Fails")])
-        await wait(queue, "a", "b", "c")
+        assert await wait(queue, "a", "b", "c") == ["dead"] * 3
     routes = Routes()
     dead_letter_routes(routes, DeadLetters(queue))
     async with TestClient(TestServer(routes.app)) as client:
