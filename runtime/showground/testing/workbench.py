@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import dedent
 from types import TracebackType
@@ -22,6 +22,8 @@ from showground.supervisor import Broker, LogRecord, Policy, Supervisor
 from showground.worker.spawning import Level
 
 PLAIN = "showground.worker.plain:load_bundle"
+SPAWN_S = 30.0
+"""How long the zygote may take on a machine that stands still now and then; no test is about it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Workbench:
             clock or SystemClock(),
             self.logs.append,
             level=level,
-            policy=policy,
+            policy=replace(policy or Policy(), spawn_s=SPAWN_S),
             loader=loader,
             jitter=jitter,
         )
