@@ -1,15 +1,19 @@
 """What hostile or broken app code can do to others, which is nothing, and what its author is told, which is one clear error."""
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from showground.errors import ShowgroundError
 from showground.supervisor import Policy
+from showground.testing.clock import ManualClock
 from showground.testing.waiting import eventually
-from showground.testing.workbench import Workbench, alive
+from showground.testing.workbench import Bundle, Workbench, alive
 from showground.worker.spawning import Level
 
 HOSTILE = """
@@ -29,14 +33,20 @@ HOSTILE = """
                 kept = []
                 while True: kept.append(bytearray(16 * 1024 * 1024))
             case "spin":
+                print("begun")
                 while True: pass
-            case "sleep": time.sleep(1000)
-            case "nap": await call("m", "begin"); time.sleep(0.8); return b"rested"
+            case "sleep": print("begun"); time.sleep(1000)
+            case "nap":
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+                print("begun")
+                signal.sigwait({signal.SIGUSR1})
+                return b"rested"
             case "stubborn":
+                print("begun")
                 while True:
                     try: await asyncio.sleep(1000)
                     except asyncio.CancelledError: pass
-            case "stop": os.kill(os.getpid(), signal.SIGSTOP)
+            case "stop": print("begun"); os.kill(os.getpid(), signal.SIGSTOP)
             case "big reply": return bytes(100 * 1024 * 1024)
             case "huge frame": raw(struct.pack(">I", 0xFFFFFFFF)); await asyncio.sleep(1000)
             case "garbage": raw(b"\\x00\\x00\\x00\\x04\\xc1\\xc1\\xc1\\xc1"); await asyncio.sleep(1000)
@@ -61,6 +71,14 @@ HOSTILE = """
 """
 
 
+async def begun(bench: Workbench, bundle: Bundle, deed: str, timeout_s: float) -> asyncio.Task[bytes]:
+    """A call of *deed* that says that it has begun, and does nothing else before the deed."""
+    before = bench.said("stdout").count("begun")
+    call = asyncio.create_task(bench.invoke(bundle, deed, timeout_s=timeout_s))
+    await eventually(lambda: call.done() or bench.said("stdout").count("begun") > before)
+    return call
+
+
 @pytest.mark.parametrize(
     ("deed", "code", "reason"),
     [
@@ -81,7 +99,7 @@ HOSTILE = """
 async def test_a_worker_that_ends_or_breaks_the_protocol_is_named_once_and_replaced(
     bench: Workbench, deed: str, code: str, reason: str
 ) -> None:
-    bundle = bench.bundle(HOSTILE)
+    bundle = bench.bundle(HOSTILE, log_lines_per_s=50)  # so little that any machine floods it within one second
     assert await bench.invoke(bundle, "echo", b"before") == b"before"
 
     with pytest.raises(ShowgroundError) as caught:
@@ -96,25 +114,22 @@ async def test_a_worker_that_ends_or_breaks_the_protocol_is_named_once_and_repla
     assert await bench.invoke(bundle, "echo", b"after") == b"after"
 
 
-async def test_a_caller_who_leaves_costs_the_others_nothing(bench: Workbench) -> None:
+async def test_a_caller_who_leaves_costs_the_others_nothing(tmp_path: Path, clock: ManualClock) -> None:
     """Whoever closes a page while the worker is busy must not have it killed under those who stay."""
-    began = asyncio.Event()
-
-    async def begin() -> None:
-        began.set()
-
-    bench.members.members["m"] = ({"begin": begin}, None)
-    bundle = bench.bundle(HOSTILE)
-    await bench.invoke(bundle, "echo")
-    staying = asyncio.ensure_future(bench.invoke(bundle, "nap"))
-    await began.wait()
-    leaving = [asyncio.ensure_future(bench.invoke(bundle, "echo")) for _ in range(3)]
-    await eventually(lambda: bench.supervisor.stats()[0].in_flight == 4)
-    for call in leaving:
-        call.cancel()
-    assert await staying == b"rested"
-    assert await bench.invoke(bundle, "echo", b"after") == b"after"
-    assert bench.supervisor.stats()[0].crashes == 0
+    async with Workbench(tmp_path, clock=clock) as bench:
+        bundle = bench.bundle(HOSTILE)
+        staying = await begun(bench, bundle, "nap", timeout_s=10)
+        [pid] = bench.workers()
+        leaving = [asyncio.create_task(bench.invoke(bundle, "echo")) for _ in range(3)]
+        await eventually(lambda: bench.supervisor.stats()[0].in_flight == 4)
+        for call in leaving:
+            call.cancel()
+        await asyncio.wait(leaving)
+        await clock.advance(5)  # far more than the grace of who was told to end
+        os.kill(pid, signal.SIGUSR1)  # ends the nap
+        assert await staying == b"rested"
+        assert await bench.invoke(bundle, "echo", b"after") == b"after"
+        assert bench.supervisor.stats()[0].crashes == 0
 
 
 async def test_a_memory_hog_is_told_its_limit_and_ended(bench: Workbench) -> None:
@@ -139,57 +154,59 @@ async def test_a_reply_over_the_limit_is_an_error_of_that_call_alone(bench: Work
 
 
 @pytest.mark.parametrize("deed", ["spin", "sleep", "stubborn", "stop"])
-async def test_a_handler_past_its_deadline_is_dead_within_a_second(bench: Workbench, deed: str) -> None:
-    bundle = bench.bundle(HOSTILE)
-    await bench.invoke(bundle, "echo")
-    [pid] = bench.workers()
-    started = time.monotonic()
+async def test_a_handler_past_its_deadline_is_dead_within_a_second(
+    tmp_path: Path, clock: ManualClock, deed: str
+) -> None:
+    async with Workbench(tmp_path, clock=clock) as bench:
+        bundle = bench.bundle(HOSTILE)
+        call = await begun(bench, bundle, deed, timeout_s=0.2)
+        [pid] = bench.workers()
 
-    with pytest.raises(ShowgroundError) as caught:
-        await bench.invoke(bundle, deed, timeout_s=0.2)
+        await clock.advance(0.2 + 1.0)  # no time passes after this
 
-    assert caught.value.code == "deadline_exceeded"
-    assert time.monotonic() - started < 1.2
-    assert not alive(pid)
+        with pytest.raises(ShowgroundError) as caught:
+            await call
+        assert caught.value.code == "deadline_exceeded"
+        assert not alive(pid)
 
 
-async def test_what_else_ran_in_a_killed_worker_fails_as_temporary(bench: Workbench) -> None:
-    bundle = bench.bundle(HOSTILE)
-    await bench.invoke(bundle, "echo")
-    patient = asyncio.ensure_future(bench.invoke(bundle, "stubborn", timeout_s=20))
-    await asyncio.sleep(0)
+async def test_what_else_ran_in_a_killed_worker_fails_as_temporary(tmp_path: Path, clock: ManualClock) -> None:
+    async with Workbench(tmp_path, clock=clock) as bench:
+        bundle = bench.bundle(HOSTILE)
+        patient = await begun(bench, bundle, "stubborn", timeout_s=20)
+        stopped = await begun(bench, bundle, "stop", timeout_s=0.1)
+        await clock.advance(1)
 
-    with pytest.raises(ShowgroundError, match="deadline"):
-        await bench.invoke(bundle, "stop", timeout_s=0.1)
+        with pytest.raises(ShowgroundError, match="deadline"):
+            await stopped
 
-    with pytest.raises(ShowgroundError, match="past its deadline") as caught:
-        await patient
-    assert caught.value.code == "worker_died"
-    assert caught.value.kind.temporary
+        with pytest.raises(ShowgroundError, match="past its deadline") as caught:
+            await patient
+        assert caught.value.code == "worker_died"
+        assert caught.value.kind.temporary
 
 
 async def test_a_neighbour_is_as_fast_beside_a_spinning_app(bench: Workbench) -> None:
-    """On two cores: one spins, the other serves. The bound is wide because the machine is shared."""
+    """Most calls are: the machine is shared, so a few may be late. With and without by turns, as others use it more or less."""
     quiet = bench.bundle(HOSTILE, "quiet")
     spinning = bench.bundle(HOSTILE, "spinning")
-
-    async def p99_ms() -> float:
-        times = []
-        for _ in range(300):
-            started = time.perf_counter()
-            await bench.invoke(quiet, "echo", b"x")
-            times.append(time.perf_counter() - started)
-        return sorted(times)[296] * 1000
-
-    await p99_ms()
-    before = await p99_ms()
-    spin = asyncio.ensure_future(bench.invoke(spinning, "spin", timeout_s=0.7))
     await bench.invoke(quiet, "echo")
-    beside = await p99_ms()
+    [served] = bench.workers()
+    spin = await begun(bench, spinning, "spin", timeout_s=60)
+    [spinner] = set(bench.workers()) - {served}
+    times: dict[signal.Signals, list[float]] = {signal.SIGSTOP: [], signal.SIGCONT: []}
+    for _ in range(10):
+        for turn, taken in times.items():
+            os.kill(spinner, turn)
+            for _ in range(20):
+                started = time.perf_counter()
+                assert await bench.invoke(quiet, "echo", b"x") == b"x"
+                taken.append(time.perf_counter() - started)
 
-    with pytest.raises(ShowgroundError, match="deadline"):
-        await spin
-    assert beside < max(20 * before, 40.0)
+    assert not spin.done(), "all were answered while it spun"
+    without, beside = median(times[signal.SIGSTOP]), median(times[signal.SIGCONT])
+    assert beside < max(20 * without, 0.04)
+    spin.cancel()
 
 
 @pytest.mark.parametrize("level", ["process", "confined"])
@@ -229,20 +246,22 @@ async def bomb(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "message"),
+    ("source", "message", "limit_s"),
     [
-        ("while True: pass", "longer than 0.4 s"),
-        ("import os; os._exit(3)", "exit code 3"),
-        ("import ctypes; ctypes.string_at(0)", "killed by SIGSEGV"),
-        ("kept = []\nwhile True: kept.append(bytearray(1 << 24))", "out of memory (limit 48 MB)"),
-        ("raise RuntimeError('no')", "RuntimeError: no"),
-        ("x = (", "SyntaxError: '(' was never closed"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", "longer than 0.4 s"),
+        ("while True: pass", "longer than 0.4 s", 0.4),
+        ("import os; os._exit(3)", "exit code 3", 20),
+        ("import ctypes; ctypes.string_at(0)", "killed by SIGSEGV", 20),
+        ("kept = []\nwhile True: kept.append(bytearray(1 << 24))", "out of memory (limit 48 MB)", 20),
+        ("raise RuntimeError('no')", "RuntimeError: no", 20),
+        ("x = (", "SyntaxError: '(' was never closed", 20),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", "longer than 0.4 s", 0.4),
     ],
 )
-async def test_check_says_in_one_error_why_a_bundle_does_not_load(bench: Workbench, source: str, message: str) -> None:
+async def test_check_says_in_one_error_why_a_bundle_does_not_load(
+    bench: Workbench, source: str, message: str, limit_s: float
+) -> None:
     with pytest.raises(ShowgroundError) as caught:
-        await bench.check(bench.bundle(source, load_timeout_s=0.4, memory_mb=48))
+        await bench.check(bench.bundle(source, load_timeout_s=limit_s, memory_mb=48))
 
     assert caught.value.code == "app_load_failed"
     assert message in caught.value.message
@@ -309,19 +328,20 @@ async def test_a_forged_invocation_id_reaches_nothing(bench: Workbench) -> None:
         await task
 
 
-async def test_a_crash_loop_is_refused_with_its_reason_and_ends_by_itself(tmp_path: Path) -> None:
+async def test_a_crash_loop_is_refused_with_its_reason_and_ends_by_itself(tmp_path: Path, clock: ManualClock) -> None:
     policy = Policy(backoff_s=0.05, patience_s=0.1)
-    async with Workbench(tmp_path, policy=policy) as bench:
+    async with Workbench(tmp_path, clock=clock, policy=policy) as bench:
         bundle = bench.bundle(HOSTILE)
-        answers = []
-        for _ in range(6):
-            with pytest.raises(ShowgroundError) as caught:
-                await bench.invoke(bundle, "exit")
-            answers.append(caught.value)
+        for _ in range(3):  # the pauses after them: at most 0.05 s and 0.1 s, and then more than callers wait for
+            call = asyncio.create_task(bench.invoke(bundle, "exit"))
+            await clock.advance(policy.patience_s)
+            with pytest.raises(ShowgroundError, match="exit code 3"):
+                await call
 
-        refused = answers[-1]
-        assert "times in a row, last: exit code 3" in refused.message
-        assert refused.retry_after is not None
-        assert bench.supervisor.stats()[0].failures_in_a_row < 6
-        await asyncio.sleep(refused.retry_after)
+        for _ in range(3):
+            with pytest.raises(ShowgroundError, match="3 times in a row, last: exit code 3") as caught:
+                await bench.invoke(bundle, "exit")
+        assert bench.supervisor.stats()[0].failures_in_a_row == 3
+        assert caught.value.retry_after is not None
+        await clock.advance(caught.value.retry_after)
         assert await bench.invoke(bundle, "echo", b"well") == b"well"
