@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from tests.runtime.redis.haste import hurried
 
 from chaos.proxy import Proxy
 from showground.errors import ShowgroundError
@@ -32,9 +33,8 @@ async def embedded(tmp_path: Path) -> AsyncIterator[EmbeddedRedis]:
 
 
 @pytest.fixture
-async def hasty(embedded: EmbeddedRedis) -> AsyncIterator[Redis]:
-    """A client that waits 300 ms only."""
-    async with open_redis(embedded.url, Path(), deadline_s=0.3) as client:
+async def client(embedded: EmbeddedRedis) -> AsyncIterator[Redis]:
+    async with open_redis(embedded.url, Path()) as client:
         yield client
 
 
@@ -43,20 +43,29 @@ def pid(embedded: EmbeddedRedis) -> int:
     return embedded.server.pid
 
 
+async def answers(redis: Redis) -> bool:
+    try:
+        return bool(await redis.call("ECHO", "mine") == b"mine")
+    except ShowgroundError:
+        return False  # the pause between two attempts to connect may be longer than a deadline
+
+
 async def test_a_late_answer_fails_at_the_deadline_and_the_connection_recovers(
-    embedded: EmbeddedRedis, hasty: Redis
+    embedded: EmbeddedRedis, client: Redis
 ) -> None:
     loop = asyncio.get_running_loop()
-    os.kill(pid(embedded), signal.SIGSTOP)
-    started = loop.time()
-    try:
-        with pytest.raises(ShowgroundError) as caught:
-            await hasty.call("SET", "k", "v")
-    finally:
-        os.kill(pid(embedded), signal.SIGCONT)
+    with hurried(client, 0.3):
+        os.kill(pid(embedded), signal.SIGSTOP)
+        started = loop.time()
+        try:
+            with pytest.raises(ShowgroundError, match=r"no answer in 0\.3 s") as caught:
+                await client.call("SET", "k", "v")
+            took = loop.time() - started  # and it stands still yet: nothing but the deadline has ended the call
+        finally:
+            os.kill(pid(embedded), signal.SIGCONT)
     assert caught.value.code == "store_unavailable"
-    assert 0.25 < loop.time() - started < 1.0
-    assert await hasty.call("ECHO", "mine") == b"mine"
+    assert took > 0.25
+    await eventually(lambda: answers(client))
 
 
 async def test_commands_sent_while_redis_restarts_wait_for_it(tmp_path: Path) -> None:
@@ -68,13 +77,13 @@ async def test_commands_sent_while_redis_restarts_wait_for_it(tmp_path: Path) ->
 
 
 async def test_a_full_queue_refuses_before_sending(
-    hasty: Redis, embedded: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+    client: Redis, embedded: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("showground.redis.wire.MAX_PENDING", 10)
-    results = await asyncio.gather(*(hasty.call("INCR", "n") for _ in range(15)), return_exceptions=True)
+    results = await asyncio.gather(*(client.call("INCR", "n") for _ in range(15)), return_exceptions=True)
     refused = [r for r in results if isinstance(r, ShowgroundError)]
     assert [r.code for r in refused] == ["overloaded"] * 5
-    assert await hasty.call("GET", "n") == b"10"
+    assert await client.call("GET", "n") == b"10"
 
 
 async def test_a_subscriber_survives_a_restart_and_tells_of_the_gap(embedded: EmbeddedRedis) -> None:
@@ -122,35 +131,35 @@ async def test_a_connection_lost_again_before_it_was_confirmed_still_tells_of_th
         pubsub.close()
 
 
-async def test_a_cancelled_caller_does_not_shift_the_replies_of_others(hasty: Redis) -> None:
+async def test_a_cancelled_caller_does_not_shift_the_replies_of_others(client: Redis) -> None:
     async def soon_gone() -> None:
-        await hasty.call("ECHO", "gone")
+        await client.call("ECHO", "gone")
 
     task = asyncio.get_running_loop().create_task(soon_gone())
     await asyncio.sleep(0)
-    other = asyncio.get_running_loop().create_task(hasty.pipeline([("ECHO", "a"), ("ECHO", "b")]))
+    other = asyncio.get_running_loop().create_task(client.pipeline([("ECHO", "a"), ("ECHO", "b")]))
     await asyncio.sleep(0)
     task.cancel()
     assert await other == [b"a", b"b"]
 
 
-async def test_what_is_asked_is_answered_in_line_with_what_is_sent(hasty: Redis) -> None:
+async def test_what_is_asked_is_answered_in_line_with_what_is_sent(client: Redis) -> None:
     told: list[object] = []
 
     def tell(reply: object, error: Exception | None) -> None:
         told.append(reply if error is None else str(error))
 
-    before = hasty.call("SET", "n", "1", "EX", "60")
+    before = client.call("SET", "n", "1", "EX", "60")
     first = asyncio.ensure_future(before)
     await asyncio.sleep(0)
-    assert hasty.ask(("GET", "n"), tell)
-    assert hasty.ask(("LPUSH", "n", "x"), tell)
-    second = asyncio.ensure_future(hasty.call("SET", "n", "2", "EX", "60"))
+    assert client.ask(("GET", "n"), tell)
+    assert client.ask(("LPUSH", "n", "x"), tell)
+    second = asyncio.ensure_future(client.call("SET", "n", "2", "EX", "60"))
     await asyncio.gather(first, second)
     assert told[0] == b"1"
     assert str(told[1]).startswith("WRONGTYPE")
-    assert hasty.ask(("GET", "n"), tell)
-    assert await hasty.call("GET", "n") == b"2"
+    assert client.ask(("GET", "n"), tell)
+    assert await client.call("GET", "n") == b"2"
     assert told[2:] == [b"2"]
 
 
@@ -197,63 +206,56 @@ async def test_a_line_that_died_without_a_word_is_noticed_and_left(embedded: Emb
                 assert caught.value.code == "store_unavailable"
             proxy.delay_s = 0.0  # on new lines: the old ones stay dead
             await eventually(lambda: set(resets) == {"news"})
-
-            async def is_back() -> bool:
-                try:
-                    return bool(await redis.call("ECHO", "there") == b"there")
-                except ShowgroundError:
-                    return False  # the pause between two attempts may be longer than this deadline
-
-            await eventually(is_back)
+            await eventually(lambda: answers(redis))
 
 
-async def test_transactions_beyond_the_pool_wait_and_are_then_refused(hasty: Redis) -> None:
+async def test_transactions_beyond_the_pool_wait_and_are_then_refused(client: Redis) -> None:
     async with AsyncExitStack() as stack:
         for n in range(MAX_LENT):
-            transaction = await stack.enter_async_context(hasty.transaction("k"))
+            transaction = await stack.enter_async_context(client.transaction("k"))
             assert await transaction.call("WATCH", f"k{n}") == b"OK"
-        with pytest.raises(ShowgroundError) as caught:
-            async with hasty.transaction("k"):
+        with hurried(client, 0.3), pytest.raises(ShowgroundError) as caught:
+            async with client.transaction("k"):
                 pass
         assert caught.value.code == "overloaded"
-        assert await hasty.call("ECHO", "shared") == b"shared", "who needs no connection of its own is not held up"
-    async with hasty.transaction("k") as transaction:
+        assert await client.call("ECHO", "shared") == b"shared", "who needs no connection of its own is not held up"
+    async with client.transaction("k") as transaction:
         assert await transaction.call("GET", "k") is None
 
 
 async def test_a_server_that_became_a_replica_is_left_once_everybody_was_told_that_nothing_was_done(
-    embedded: EmbeddedRedis, hasty: Redis, caplog: pytest.LogCaptureFixture
+    embedded: EmbeddedRedis, client: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await hasty.call("REPLICAOF", "127.0.0.1", "1")
-    refused = await asyncio.gather(*(hasty.call("SET", "k", n) for n in range(20)), return_exceptions=True)
+    await client.call("REPLICAOF", "127.0.0.1", "1")
+    refused = await asyncio.gather(*(client.call("SET", "k", n) for n in range(20)), return_exceptions=True)
     for error in refused:
         assert isinstance(error, ShowgroundError)
         assert error.code == "store_unavailable"
         assert "READONLY" in error.message
-    await hasty.call("REPLICAOF", "NO", "ONE")
-    assert await hasty.call("SET", "k", "v") == b"OK"
+    await client.call("REPLICAOF", "NO", "ONE")
+    assert await client.call("SET", "k", "v") == b"OK"
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
     assert sum("lost the connection" in record.getMessage() for record in caplog.records) == 1
 
 
 async def test_a_server_whose_disk_is_full_refuses_writes_and_takes_them_again_when_there_is_room(
-    embedded: EmbeddedRedis, hasty: Redis
+    embedded: EmbeddedRedis, client: Redis
 ) -> None:
     """It sees no difference between a full disk and a file that may not grow (`RLIMIT_FSIZE`)."""
-    assert await hasty.call("SET", "kept", "v") == b"OK"
+    assert await client.call("SET", "kept", "v") == b"OK"
     (file,) = embedded.server.folder.glob("appendonlydir/*.incr.aof")
     room, most = resource.prlimit(pid(embedded), resource.RLIMIT_FSIZE)
     resource.prlimit(pid(embedded), resource.RLIMIT_FSIZE, (file.stat().st_size + 1, most))
 
     async def write() -> str:
         try:
-            await hasty.call("SET", "k", "v")
+            await client.call("SET", "k", "v")
         except ShowgroundError as error:
             return f"{error.code}: {error.message}"
         return "done"
 
     await eventually(lambda: _says(write, "store_unavailable: Redis cannot do it now: MISCONF"))
-    assert await hasty.call("GET", "kept") == b"v"
+    assert await client.call("GET", "kept") == b"v"
     with pytest.raises(
         ShowgroundError, match="MISCONF"
     ) as caught:  # a host that starts just now does not blame its settings
