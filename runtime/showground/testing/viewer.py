@@ -64,6 +64,7 @@ class Viewer:
         self._socket = await self._session.ws_connect(address, max_msg_size=0)
         self.farewell = None
         self.resumed = None
+        self.errors.clear()
         hello: dict[str, Any] = {"type": "hello", "protocol": self.protocol, "post": self.post, "env": self.env}
         if self.view is not None:
             hello |= {"view": self.view, "resume": self.resume, "rev": self.rev}
@@ -117,6 +118,7 @@ class Viewer:
             self.messages += 1
             await self._take(json.loads(message.data))
             self._changed.set()
+            await asyncio.sleep(0)  # who waits looks after each message, also when the next is there already
         self.farewell = self.farewell or {"type": "bye", "reason": "connection lost", "retry_after": 0}
         self._changed.set()
 

@@ -92,6 +92,7 @@ async def test_a_press_under_way_while_its_viewer_comes_back_leaves_no_trace_in_
         await one.connect()
         await two.press("Add shared")
         await one.sees("shared 10001")
+        await two.press("Let go on")
         await one.sees("shared 11001")  # the old call has ended
         await one.press("Add own")
         await one.sees("shared 11001")
@@ -110,19 +111,23 @@ async def test_however_many_messages_were_missed_they_all_arrive(host: HostUnder
 
 
 async def test_messages_that_come_while_an_app_is_slow_wait_in_history(host: HostUnderTest, post: str) -> None:
-    async with Viewer(host.host.url, post) as viewer:
+    async with Viewer(host.host.url, post) as viewer, Viewer(host.host.url, post) as other:
         await viewer.sees("channel here")
+        await other.sees("channel here")
         await viewer.press("Add slowly", wait=False)
+        await other.sees("shared 10000")
         await publish(host, 300)
+        await other.press("Let go on")
         await viewer.sees("shared 11300")
 
 
 async def test_more_presses_than_may_wait_are_all_counted(host: HostUnderTest, post: str) -> None:
-    async with Viewer(host.host.url, post) as viewer:
+    async with Viewer(host.host.url, post) as viewer, Viewer(host.host.url, post) as other:
         await viewer.sees("channel here")
         await viewer.press("Add slowly", wait=False)
         for _ in range(140):
             await viewer.press("Add own", wait=False)
+        await other.press("Let go on")
         await viewer.sees("own 141")
         assert viewer.farewell is None
 
@@ -249,10 +254,13 @@ async def test_a_view_is_not_given_to_whoever_knows_its_name(host: HostUnderTest
 async def test_who_says_nothing_for_long_is_let_go_and_finds_everything_on_coming_back(
     host: HostUnderTest, post: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "SILENCE_S", 0.3)
     async with Viewer(host.host.url, post) as viewer:
         await viewer.press("Add own")
-        await viewer.until(lambda: viewer.farewell, "the end of the connection")
+        await viewer.cut()
+        with monkeypatch.context() as patch:
+            patch.setattr(live, "SILENCE_S", 0.3)
+            await viewer.connect()
+            await viewer.until(lambda: viewer.farewell, "the end of the connection")
         await viewer.connect()
         assert viewer.resumed
         await viewer.sees("own 1")

@@ -9,6 +9,9 @@ from showground.blocks import blocks, button, text, vstack
 
 Devvit.configure(realtime=True)
 
+may_go_on = asyncio.Event()
+"""What "Add slowly" waits for; any viewer may let it go on, as all share one worker."""
+
 
 @Devvit.add_custom_post_type("Tally")
 def tally(context: Context) -> Any:
@@ -31,9 +34,12 @@ def tally(context: Context) -> Any:
 
     async def add_slowly() -> None:
         await channel.send({"by": 10_000})
-        await asyncio.sleep(0.5)
+        await may_go_on.wait()
         await channel.send({"by": 1000})
         set_own(lambda now: now + 1)
+
+    def let_go_on() -> None:
+        may_go_on.set()
 
     def add_and_toast() -> None:
         set_own(lambda now: now + 1)
@@ -58,6 +64,7 @@ def tally(context: Context) -> Any:
             button("Add own", on_press=lambda: set_own(lambda now: now + 1)),
             button("Add shared", on_press=add_shared),
             button("Add slowly", on_press=add_slowly),
+            button("Let go on", on_press=let_go_on),
             button("Fail", on_press=fail),
             button("Crash", on_press=lambda: os._exit(3)),
             button("Ask", on_press=lambda: context.ui.show_form(form)),
