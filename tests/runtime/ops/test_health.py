@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -74,12 +75,19 @@ async def test_a_blocked_event_loop_is_seen_and_its_place_is_logged(
 ) -> None:
     async with Health(redis, SystemClock()) as health:
         await eventually(lambda: len(health._lags) > 0)
-        assert health.loop_lag_s() < 0.5
-        _block_the_loop()
+        _block_the_loop(caplog.records)
         await eventually(lambda: "event_loop" in _red(health))
-    (told,) = [record for record in caplog.records if record.name == "showground.ops.stalls"]
-    assert "_block_the_loop" in told.getMessage()
+    assert _is_named(caplog.records)
 
 
-def _block_the_loop() -> None:
-    time.sleep(1.8)  # this is the fault that is looked for
+def _block_the_loop(records: list[logging.LogRecord]) -> None:
+    """This is the fault that is looked for: 1.8 s of it at least, until it is named, or longer than anything needs to name it."""
+    for tenths in range(1, 200):
+        time.sleep(0.1)
+        if tenths >= 18 and _is_named(records):
+            return
+
+
+def _is_named(records: list[logging.LogRecord]) -> bool:
+    """The machine itself may stand still elsewhere, and is told of too."""
+    return any(r.name == "showground.ops.stalls" and "_block_the_loop" in r.getMessage() for r in records)
