@@ -18,5 +18,6 @@ def hurried(redis: Redis, deadline_s: float) -> Iterator[None]:
     assert isinstance(redis, SingleRedis)
     with pytest.MonkeyPatch.context() as patch:
         for part in (redis._connection, redis._connection._wire, redis._lender):
-            patch.setattr(part, "_deadline_s", deadline_s)
+            if part is not None:
+                patch.setattr(part, "_deadline_s", deadline_s)
         yield
