@@ -38,6 +38,7 @@ async def test_an_error_of_the_app_is_told_to_the_caller(bundle: Bundle, playgro
 async def test_the_caller_sets_a_deadline_and_it_holds(bundle: Bundle, playground: Playground) -> None:
     """A handler that does not end by itself is ended."""
     await playground.install(bundle("sums", CODE))
+    await playground.host.call("POST", PATH, json={"numbers": [1]})  # the first call waits for a worker, too
     with pytest.raises(ShowgroundError) as late:
         await playground.host.call("POST", PATH + "?timeout=0.3", json={"numbers": "forever"})
     assert late.value.code == "deadline_exceeded"

@@ -63,6 +63,7 @@ async def test_a_handlers_error_names_its_line_and_never_its_neighbours(host: Ho
 
 
 async def test_a_handler_that_spins_is_dead_at_its_deadline_and_the_next_call_works(host: HostUnderTest) -> None:
+    await host.call("POST", invoke("PostCreate"), json={"post": {"title": "Hi"}})  # now there is a worker to spin
     with pytest.raises(ShowgroundError) as caught:
         await host.call("POST", invoke("PostUpdate") + "?timeout=0.3", json={})
     assert caught.value.code == "deadline_exceeded"
