@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from tests.runtime.cli.processes import Running, running
 
+from showground.bundle import archive
+from showground.cli.playtest import Playtest
+from showground.cli.session import HttpSession
 from showground.keys import InstallationId, KeySpace
 from showground.redis.api import Redis
 from showground.testing.host import HostUnderTest, running_host
@@ -154,3 +157,17 @@ async def test_a_host_that_is_away_is_waited_for(tmp_path: Path, redis_url: str,
         async with running_host(tmp_path / "host", redis_url, keys.prefix, host={"port": port}) as second:
             installed = await command.next(type="installed")
             assert await version(second) == installed["version"] != "1.0.0-playtest.1"
+
+
+def test_a_file_that_is_taken_away_while_the_folder_is_read_has_it_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Editors write beside a file and rename, and remove what they wrote."""
+
+    def vanished(_: Path) -> str:
+        raise FileNotFoundError(folder / "main.py~")
+
+    monkeypatch.setattr(archive, "digest", vanished)
+    rounds = Playtest(HttpSession(None, None, folder, as_json=True), folder, "playground")
+    rounds.play()
+    assert rounds.unsettled
