@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from showground.errors import ShowgroundError
 from showground.exchange import Answer, Asked
 from showground.testing.waiting import eventually
-from showground.web.connections import Patience
+from showground.web.connections import Doorway, Patience
 from showground.web.origins import Origins
 from showground.web.server import WebServer
 
@@ -350,7 +350,7 @@ async def test_a_connection_that_only_ever_goes_the_shorter_way_is_closed_when_i
     server = await echo(shortcut=True)
     teacher = await Client.of(server)
     await taught(server, teacher)
-    assert server.server.doorway is not None
+    assert isinstance(server.server.doorway, Doorway)
     server.server.doorway._patience = Patience(header_s=0.3, idle_s=0.3)  # for who comes from now on
     client = await Client.of(server)
     try:
