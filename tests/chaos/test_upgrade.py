@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from chaos.upgrade import run_upgrade
 
 
-@pytest.mark.timeout(120)
 async def test_hosts_are_replaced_one_by_one_under_load_and_nobody_loses_anything(tmp_path: Path) -> None:
     report = await run_upgrade(tmp_path, seed=3, seconds=6, hosts=2, jobs=30, ref=None)
     assert report.passed, report.text()

@@ -9,7 +9,7 @@ from tests.e2e.examples import APPS, EXAMPLES, sign_in
 from showground.testing.browser import OpenPage
 from showground.testing.host import HostUnderTest
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

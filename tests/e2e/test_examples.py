@@ -10,7 +10,7 @@ from tests.e2e.served import ServedHost
 from showground.testing.browser import OpenPage
 from showground.testing.host import HostUnderTest
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 each_example = pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.folder)
 

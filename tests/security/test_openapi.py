@@ -71,7 +71,6 @@ async def test_its_schemas_are_json_schemas(host: HostUnderTest) -> None:
                 jsonschema.Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.timeout(170)
 async def test_whatever_is_sent_the_api_answers_as_it_says(
     host: HostUnderTest, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -142,7 +141,6 @@ def machine(server: ServerProcess) -> type[RuleBasedStateMachine]:
     return Sessions
 
 
-@pytest.mark.timeout(120)
 def test_random_sessions_answer_as_raw_redis_and_stay_apart(redis_server: ServerProcess) -> None:
     run_state_machine_as_test(
         machine(redis_server),

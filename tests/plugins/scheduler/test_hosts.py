@@ -170,7 +170,6 @@ async def all_past(scheduler: JobScheduler, at_ms: int) -> bool:
     return all((job.next_run_ms or 0) > at_ms for job in jobs)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("count", [2, 5])
 async def test_every_slot_runs_once_on_hosts_that_are_killed_and_stopped_while_redis_restarts(
     tmp_path: Path, count: int
