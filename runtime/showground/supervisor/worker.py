@@ -7,6 +7,7 @@ import os
 import socket
 from contextlib import ExitStack
 from pathlib import Path
+from reprlib import repr  # bounded, whatever a worker sends
 
 import msgspec
 
@@ -25,6 +26,9 @@ from showground.supervisor.zygote import Zygote
 from showground.worker import frames, spawning
 from showground.worker.frames import CALL, CANCEL, DRAIN, ERROR, LOG, READY, REPLY
 
+LATEST_MS, LATEST_S = 1 << 43, 1e9
+"""A log record from after the year 2248, and a time to come back that is 30 years away, are no times that a worker can mean; and
+not everything that reckons with them could."""
 LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 
 
@@ -95,9 +99,9 @@ class ProcessWorker:
         limit = self.app.limits.load_timeout_s
         future = asyncio.get_running_loop().create_future()
         load = Running(None, b"", future, self._clock.monotonic() + limit)
-        # sent without waiting for READY: it saves a turn, and the worker reads it when it can
-        self._call(load, "load", [self.app])
         try:
+            # sent without waiting for READY: it saves a turn, and the worker reads it when it can
+            self._call(load, "load", [self.app])
             answer = await future
         except asyncio.CancelledError:
             self.kill("its start was given up")
@@ -110,8 +114,9 @@ class ProcessWorker:
                 "app_load_failed", f"{self.app.app} {self.app.version}: {error.message}", error.where
             ) from error
         try:
+            msgspec.json.encode(answer)  # as which it will be kept
             return msgspec.convert(answer, Registration)
-        except msgspec.ValidationError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             self._break_off(f"its registration does not fit: {error}")
             raise ShowgroundError(
                 "app_load_failed", f"protocol error: its registration does not fit: {error}"
@@ -188,30 +193,39 @@ class ProcessWorker:
             self._answered(number, value, None)
         elif kind == ERROR:
             _, number, body = frame
+            error = error_in(body)
             if number is None:
-                raise ShowgroundError("protocol_error", f"it gave up: {ShowgroundError.from_json(body).message[:200]}")
-            self._answered(number, None, ShowgroundError.from_json(body))
+                raise ShowgroundError("protocol_error", f"it gave up: {error.message[:200]}")
+            self._answered(number, None, error)
         elif kind == LOG:
             self._logged(frame)
         elif kind == CANCEL:
-            self._capabilities.cancel(self._running.values(), frame[1])
+            _, number = frame
+            if type(number) is not int:
+                raise ShowgroundError("protocol_error", "a cancellation of the wrong shape")
+            self._capabilities.cancel(self._running.values(), number)
         elif kind == READY:
-            if frame[1] != frames.PROTOCOL:
-                raise ShowgroundError("protocol_error", f"it speaks version {frame[1]!r}, not {frames.PROTOCOL}")
+            _, version, _ = frame
+            if version != frames.PROTOCOL:
+                raise ShowgroundError("protocol_error", f"it speaks version {repr(version)}, not {frames.PROTOCOL}")
             self._ready = True
         elif kind == DRAIN:
+            (_,) = frame
             self._on_retire(self)
         else:
-            raise ShowgroundError("protocol_error", f"a frame of the unknown kind {kind!r}")
+            raise ShowgroundError("protocol_error", f"a frame of the unknown kind {repr(kind)}")
 
     def _answered(self, number: int, value: object, error: ShowgroundError | None) -> None:
         if not self._ready:
             raise ShowgroundError("protocol_error", "an answer before READY")
         running = self._running.pop(number, None)
         if running is None:
-            raise ShowgroundError("protocol_error", f"an answer to call {number!r}, which is not open")
+            raise ShowgroundError("protocol_error", f"an answer to call {repr(number)}, which is not open")
         invocation = running.invocation
         if invocation is not None:
+            if error is None and type(value) is not bytes:
+                self._running[number] = running  # so that it is answered at the end of this worker
+                raise ShowgroundError("protocol_error", "the result of an invocation is not bytes")
             del self._by_invocation[invocation.id]
             if running.calls:
                 self._capabilities.end(running)
@@ -219,8 +233,6 @@ class ProcessWorker:
             self.idle_since = self._clock.monotonic()
             if error is not None:
                 error.begun = True
-            elif type(value) is not bytes:
-                raise ShowgroundError("protocol_error", "the result of an invocation is not bytes")
         future = running.future
         if not future.done():
             if error is not None:
@@ -249,7 +261,7 @@ class ProcessWorker:
             level if level in LEVELS else "info",
             stream if stream in ("stdout", "stderr", "logging", "traceback") else "output",
             text,
-            at_ms,
+            at_ms if 0 < at_ms < LATEST_MS else 0,
         )
 
     # --- capability calls ---
@@ -257,7 +269,7 @@ class ProcessWorker:
     def _capability(self, frame: frames.Frame) -> None:
         _, number, method, params = frame
         if method != "capability":
-            raise ShowgroundError("protocol_error", f"a call of {method!r}")
+            raise ShowgroundError("protocol_error", f"a call of {repr(method)}")
         invocation_id, member, name, args = params
         if type(args) is not list or type(number) is not int:
             raise ShowgroundError("protocol_error", "a capability call of the wrong shape")
@@ -361,6 +373,16 @@ class ProcessWorker:
             f"{call.invocation.kind} {call.invocation.name}",
             retry_after=self._policy.backoff_s,
         )
+
+
+def error_in(body: object) -> ShowgroundError:
+    """What an ERROR frame carries. Raises `protocol_error` when that is no map."""
+    if not isinstance(body, dict):
+        raise ShowgroundError("protocol_error", "an error of the wrong shape")
+    error = ShowgroundError.from_json(body)
+    if error.retry_after is not None and not 0 <= error.retry_after <= LATEST_S:
+        error.retry_after = None
+    return error
 
 
 def call_where(reason: str) -> str:

@@ -6,6 +6,7 @@ Both sides use the same `Channel`; nothing in this module knows which side it is
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
 import threading
@@ -15,6 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from showground.errors import ShowgroundError
+
+log = logging.getLogger("showground.frames")
 
 PROTOCOL: Final = 2
 """Sent in READY. A worker that speaks another version is ended. 2: `redis.command`, which hosts before it do not know."""
@@ -193,8 +196,12 @@ class Channel:
             except ShowgroundError as error:
                 self._fail(error.message)
                 return
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 self._fail(f"a frame of the wrong shape ({error})")
+                return
+            except Exception:  # our fault, perhaps; but a peer that found it must not be able to go on with it
+                log.exception("a frame could not be taken")
+                self._fail("a frame that could not be taken")
                 return
             if self.closed:
                 return
