@@ -24,6 +24,7 @@ EVIL = """<!doctype html><title>Evil</title>
 <form id="f3" method="post" action="{host}/c/playground/posts" target="write">
   <input name="token" value="{token}"><input name="title" value="spam"></form>
 <script>
+const answered = ["out", "in", "write"].map(id => new Promise(done => document.getElementById(id).onload = done));
 for (const id of ["f1", "f2", "f3"]) document.getElementById(id).submit();
 const tried = [];
 const note = (what, promise) => tried.push(promise.then(() => what + ": done", () => what + ": refused"));
@@ -43,7 +44,7 @@ note("run a script of ours with its data", import("{host}/c/playground"));
 note("look into a frame", new Promise((seen, failed) => setTimeout(() => {{
   try {{ document.getElementById("framed").contentDocument.body.textContent ? seen() : failed(); }} catch {{ failed(); }}
 }}, 500)));
-Promise.all(tried).then(all => {{ window.outcome = all; }});
+Promise.all([Promise.all(tried), ...answered]).then(([all]) => {{ window.outcome = all; }});
 </script>"""
 
 
