@@ -59,6 +59,7 @@ class Workbench:
         policy: Policy | None = None,
         loader: str = PLAIN,
         jitter: random.Random | None = None,
+        spawn_s: float = SPAWN_S,
     ) -> None:
         self.logs: list[LogRecord] = []
         self.members = Members()
@@ -67,7 +68,7 @@ class Workbench:
             clock or SystemClock(),
             self.logs.append,
             level=level,
-            policy=replace(policy or Policy(), spawn_s=SPAWN_S),
+            policy=replace(policy or Policy(), spawn_s=spawn_s),
             loader=loader,
             jitter=jitter,
         )

@@ -4,9 +4,11 @@ import asyncio
 import os
 import select
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from showground.testing.workbench import Bundle, Workbench, alive
 
 HURRIED = Policy(spawn_s=0.5)
 """While the zygote stands still; else it has as long as always."""
+PATIENT = Policy(spawn_s=30)
 WHO = """
     import os
 
@@ -39,7 +42,7 @@ class Stage:
         os.kill(self.zygote, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        self.bench.supervisor._zygote._policy = Policy()
+        self.bench.supervisor._zygote._policy = PATIENT
         os.kill(self.zygote, signal.SIGCONT)
 
     async def asked(self, bundle: Bundle, spawns: int = 1) -> asyncio.Task[bytes]:
@@ -122,26 +125,33 @@ async def test_a_zygote_that_hangs_is_replaced_after_two_spawns_in_a_row(stage: 
             await stage.bench.invoke(stage.new)
 
     assert not alive(stage.zygote)
-    stage.bench.supervisor._zygote._policy = Policy()
+    stage.bench.supervisor._zygote._policy = PATIENT
     await eventually(lambda: not alive(stage.worker))
     assert alive(int(await stage.bench.invoke(stage.old)))
     assert stage.bench.supervisor.zygote_pid != stage.zygote
 
 
-async def test_a_zygote_that_does_not_start_is_replaced_at_once(tmp_path: Path) -> None:
-    async with Workbench(tmp_path, policy=HURRIED) as bench:
+async def test_a_zygote_that_does_not_start_is_replaced_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    popen = subprocess.Popen
+
+    def start(command: list[str], **more: Any) -> subprocess.Popen[bytes]:
+        process = popen(command if started else ["sleep", "1000"], **more)
+        started.append(process.pid)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    async with Workbench(tmp_path, policy=Policy(backoff_s=0.01), spawn_s=HURRIED.spawn_s) as bench:
         bundle = bench.bundle(WHO)
-        call = asyncio.ensure_future(bench.invoke(bundle))
-        await eventually(lambda: bench.supervisor.zygote_pid is not None)
-        stopped = bench.supervisor.zygote_pid
-        assert stopped is not None
-        os.kill(stopped, signal.SIGSTOP)
-
         with pytest.raises(ShowgroundError, match="the zygote") as caught:
-            await call
-
+            await bench.invoke(bundle)
         assert caught.value.code == "not_ready"
-        assert not alive(stopped)
+        assert not alive(started[0])
+
+        bench.supervisor._zygote._policy = PATIENT
+        assert alive(int(await bench.invoke(bundle)))
 
 
 async def test_a_zygote_that_ends_late_still_takes_along_what_its_workers_left_behind(bench: Workbench) -> None:
