@@ -111,30 +111,43 @@ async def serve_until_stopped(
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    serving = asyncio.current_task()
+    assert serving is not None
+    signals = 0
 
     def stopping() -> None:
-        if stop.is_set():
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            stop.set()
+        elif signals == 2:
+            serving.cancel()
+        else:
             raise SystemExit(1)
-        stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping)
     raise_limit()
-    async with Host(settings, clock, host_time=False) as host:
-        settle_memory()
-        click.echo(f"Showground is ready at {host.url} ({host.summary})", err=True)
-        if when_ready is not None:
-            preparing = asyncio.create_task(_as_coroutine(when_ready(host)), name="demo")
-            waiting = asyncio.create_task(stop.wait(), name="stop")
-            await asyncio.wait((preparing, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if preparing.done():
-                preparing.result()
-            else:
-                preparing.cancel()
-                await asyncio.gather(preparing, return_exceptions=True)
-            waiting.cancel()
-        await stop.wait()
-        click.echo("Stopping …", err=True)
+    try:
+        async with Host(settings, clock, host_time=False) as host:
+            settle_memory()
+            click.echo(f"Showground is ready at {host.url} ({host.summary})", err=True)
+            if when_ready is not None:
+                preparing = asyncio.create_task(_as_coroutine(when_ready(host)), name="demo")
+                waiting = asyncio.create_task(stop.wait(), name="stop")
+                await asyncio.wait((preparing, waiting), return_when=asyncio.FIRST_COMPLETED)
+                if preparing.done():
+                    preparing.result()
+                else:
+                    preparing.cancel()
+                    await asyncio.gather(preparing, return_exceptions=True)
+                waiting.cancel()
+            await stop.wait()
+            click.echo("Stopping …", err=True)
+    except asyncio.CancelledError:
+        if signals < 2:
+            raise
+        return 1
     return 0
 
 

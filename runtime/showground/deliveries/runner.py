@@ -108,20 +108,27 @@ class Runner:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.drain()
-        await self._exits.aclose()
+        try:
+            await self.drain(self._drain_s if kind is None else 0.0)
+        finally:
+            await self._exits.aclose()
 
-    async def drain(self) -> None:
-        """Claim nothing more, let what runs finish for `drain_s` seconds, hand in its outcomes, give back the rest so that
-        another host may run it at once. Idempotent."""
+    async def drain(self, within_s: float) -> None:
+        """Claim nothing more, let what runs finish for so long, hand in its outcomes, give back the rest so that another host
+        may run it at once. Idempotent. Cancelled, it gives back at once."""
         lanes = list(self._lanes)
         for lane in lanes:
             lane.stop_claiming()
         try:
-            async with asyncio.timeout(self._drain_s):
+            async with asyncio.timeout(within_s):
                 await asyncio.gather(*(lane.idle() for lane in lanes))
         except TimeoutError:
             log.warning("%s deliveries ran past the drain time and are given back", self.running())
+        finally:
+            await self._give_back(lanes)
+
+    @staticmethod
+    async def _give_back(lanes: Sequence[Lane]) -> None:
         try:
             async with asyncio.timeout(5.0):
                 await asyncio.gather(*(lane.give_back() for lane in lanes))

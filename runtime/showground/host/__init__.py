@@ -33,7 +33,8 @@ SWEEP_S = 600.0
 
 
 class Host:
-    """One host process. Entered, it serves; left, it drains within `host.drain_s` and leaves nothing running.
+    """One host process. Entered, it serves; left, it drains within `host.drain_s` and leaves nothing running. Left by an error
+    or a cancellation, it waits for nobody.
 
     With *clock* given, the delivery queue and the scheduler go by it too and not by Redis' time, so that a test that moves the
     clock moves everything. Hosts that share a Redis then need one clock. With *host_time* false they keep to Redis' time, as
@@ -63,7 +64,7 @@ class Host:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._exits.aclose()
+        await self._exits.__aexit__(kind, error, trace)
 
     @property
     def summary(self) -> str:
@@ -105,17 +106,21 @@ class Host:
         self.root_token = await on.tokens.ensure_root_token(file.token())
         on.redactor.learn(self.root_token)
         port = await web.start(host.listen, host.port, host.drain_s)
-        exits.push_async_callback(web.stop)
+
+        async def stop(kind: type[BaseException] | None, *_: object) -> None:
+            await web.stop(at_once=kind is not None)
+
+        exits.push_async_exit(stop)
         shown = f"[{host.listen}]" if ":" in host.listen else host.listen
         self.url = host.public_url or f"http://{shown}:{port}"
         file.write(self.url, self.root_token)
         exits.callback(file.remove)
 
-        async def drain() -> None:
+        async def drain(kind: type[BaseException] | None, *_: object) -> None:
             on.health.drain()
-            await web.drain(host.drain_s)
+            await web.drain(host.drain_s if kind is None else 0.0)
 
-        exits.push_async_callback(drain)
+        exits.push_async_exit(drain)
 
     async def _validate(self, installation: Installation, name: str, value: Json) -> str | None:
         return await self._code.dispatch.validate(installation, name, value)

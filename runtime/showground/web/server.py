@@ -29,6 +29,8 @@ ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
 CONNECTIONS = 30_000
 NEVER_S = 1e8
 """For what aiohttp would do after so many seconds, and `web.connections` does instead."""
+AT_ONCE_S = 1.0
+"""For closing connections whose requests are not waited for."""
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """What a handler may read at once; uploads of bundles are streamed and have their own limit."""
 
@@ -149,17 +151,18 @@ class WebServer:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def stop(self) -> None:
-        """Take no more connections, let running requests finish within the drain time, close the rest."""
+    async def stop(self, *, at_once: bool = False) -> None:
+        """Take no more connections, let running requests finish within the drain time (or not, *at_once*), close the rest."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
         if self.shortcut is not None:
-            await self.shortcut.stop(self._drain_s)
+            await self.shortcut.stop(0.0 if at_once else self._drain_s)
         if self._runner is not None:
             runner, self._runner = self._runner, None
             with suppress(asyncio.TimeoutError):
-                await runner.cleanup()
+                async with asyncio.timeout(AT_ONCE_S if at_once else None):
+                    await runner.cleanup()
 
     def _contained(self, handler: Handler, always: bool) -> Handler:
         async def without_connection(request: web.Request, _: PatientConnection | None) -> web.StreamResponse:

@@ -153,7 +153,8 @@ async def test_a_second_host_on_one_data_folder_is_refused_and_the_first_runs_on
 
 
 async def test_a_second_signal_ends_a_host_that_still_drains(tmp_path: Path) -> None:
-    async with running("serve", "--port", "0", "--data-dir", str(tmp_path)) as host:
+    arguments = ("serve", "--port", "0", "--data-dir", str(tmp_path))
+    async with running(*arguments, SHOWGROUND_HOST_DRAIN_S="300") as host:  # longer than anybody waits here
         await host.says("ready at")
         found = json.loads(await asyncio.to_thread((tmp_path / "host.json").read_text))
         reader, writer = await asyncio.open_connection("127.0.0.1", int(found["url"].rpartition(":")[2]))

@@ -151,7 +151,7 @@ async def test_new_work_wakes_one_host_and_not_all(
             await queue.enqueue([make(f"d{n}")])
             await ended(f"d{n}")
         assert list(turns) == [steward], "the others were not even asked"
-        await runners[steward].drain()
+        await runners[steward].drain(5.0)
         await queue.enqueue([make("last")])
         await eventually(partial(_ran, bench, clock, "last"))  # but they are there when it is gone
         await ended("last")
