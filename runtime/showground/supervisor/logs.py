@@ -47,6 +47,7 @@ class AppLog:
         self._clock = clock
         self._on_log = on_log
         self._budget = Budget(app.limits.log_lines_per_s, clock.monotonic)
+        self._frames = Budget(FLOOD * app.limits.log_lines_per_s, clock.monotonic)
 
     def line(
         self,
@@ -63,10 +64,10 @@ class AppLog:
         self.tell_dropped()
         self._record(installation, invocation, level, stream, text, at_ms)
 
-    @property
-    def flooded(self) -> bool:
-        """Whether a worker sends what the SDK would have dropped itself, so much that reading it hurts the host."""
-        return self._budget.dropped_now > FLOOD * self._app.limits.log_lines_per_s
+    def floods(self) -> bool:
+        """Count a frame. Whether a worker sends what the SDK would have dropped itself, so much that reading it hurts the host;
+        what an app writes past the SDK comes by a pipe, and holds up nobody but itself."""
+        return not self._frames.take()
 
     def host(self, installation: InstallationId | None, level: str, text: str) -> None:
         """Something that Showground says about the app; never dropped."""

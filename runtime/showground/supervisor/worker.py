@@ -251,7 +251,7 @@ class ProcessWorker:
             and (invocation is None or isinstance(invocation, str))
         ):
             raise ShowgroundError("protocol_error", "a log frame of the wrong shape")
-        if self._log.flooded:
+        if self._log.floods():
             raise ShowgroundError("protocol_error", "it floods its log")
         running = self._by_invocation.get(invocation) if invocation is not None else None
         known = running.invocation if running is not None else None

@@ -36,8 +36,6 @@ class Budget:
         self._second = 0
         self._left = per_second
         self._dropped = 0
-        self.dropped_now = 0
-        """How many were dropped in the second at hand."""
 
     def take(self, count: int = 1) -> bool:
         """Whether *count* records may pass. When not, they count as dropped."""
@@ -45,10 +43,8 @@ class Budget:
         if second != self._second:
             self._second = second
             self._left = self._per_second
-            self.dropped_now = 0
         if self._left < count:
             self._dropped += count
-            self.dropped_now += count
             return False
         self._left -= count
         return True

@@ -1,10 +1,13 @@
 """Everything that an app writes is in its log, under the invocation that wrote it, and nothing of it is unbounded."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from showground.errors import ShowgroundError
+from showground.testing.clock import ManualClock
+from showground.testing.waiting import eventually
 from showground.testing.workbench import Workbench
 
 CHATTY = """
@@ -91,3 +94,22 @@ async def test_what_was_printed_before_a_crash_is_not_lost(bench: Workbench) -> 
 async def test_a_record_that_cannot_be_formatted_does_not_fail_the_handler(bench: Workbench) -> None:
     await bench.invoke(bench.bundle(CHATTY), "broken")
     assert "could not be formatted" in bench.logs[-1].text
+
+
+async def test_an_app_that_writes_much_past_the_sdk_sends_no_flood_of_frames(tmp_path: Path) -> None:
+    """The clock stands, so that all of it is in one second: of raw lines there are many, of frames there is one."""
+    async with Workbench(tmp_path, clock=ManualClock()) as bench:
+        bundle = bench.bundle(
+            """
+            import os
+
+            async def run(invocation, payload, call):
+                if invocation.name == "raw": os.write(1, b"\\n" * 60_000)
+                else: print("one line")
+                return b"done"
+            """,
+            log_lines_per_s=50,
+        )
+        await bench.invoke(bundle, "raw")
+        await eventually(lambda: len(bench.said("output")) == 50)
+        assert await bench.invoke(bundle, "print") == b"done"
