@@ -69,6 +69,8 @@ class WorkerSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Seconds after which a worker that nobody called is ended."""
     in_flight: int = 256
     """Calls at once in one worker; more wait in a bounded queue, then are refused as `overloaded`."""
+    spawn_s: float = 5.0
+    """Seconds within which a worker must be forked; raise it on a machine that stands still for longer."""
 
 
 class LogSettings(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -51,13 +51,14 @@ async def lay(exits: AsyncExitStack, on: Foundation, events: Events) -> Code:
     def check(folder: Path, app: AppVersion) -> Awaitable[Registration]:
         return supervisor.check(folder, bound(app))
 
-    isolation = await choose(settings.workers.isolation, clock)
+    workers = settings.workers
+    isolation = await choose(workers.isolation, clock)
     supervisor = Supervisor(
         Broker(plugins, events.installations.fault),
         clock,
         on.logs.write,
         level=isolation.level,
-        policy=Policy(in_flight=settings.workers.in_flight, idle_s=settings.workers.idle_s),
+        policy=Policy(workers.in_flight, idle_s=workers.idle_s, spawn_s=workers.spawn_s),
     )
     exits.push_async_callback(supervisor.close)
     folders = Folders(settings.data_dir / "bundles")

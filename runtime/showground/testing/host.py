@@ -114,7 +114,7 @@ async def running_host(
     flags: dict[str, dict[str, Any]] = {
         "host": {"data_dir": str(data_dir), "port": 0, "drain_s": 2.0},
         "redis": {"url": redis_url, "prefix": prefix},
-        "workers": {"isolation": "process"},
+        "workers": {"isolation": "process", "spawn_s": 30.0},
         "logs": {"level": "warning"},
         "tickets": {"keys": {"test": base64.b64encode(TICKET_KEY).decode()}},
     }
