@@ -171,8 +171,8 @@ async def test_what_is_no_registration_fails_the_load_and_ends_the_worker(stage:
 
         assert isinstance(heard, ShowgroundError)
         assert (checked.value.code, heard.code) == ("app_load_failed", "app_load_failed"), answer
-    await eventually(lambda: stage.bench.workers() == [])
-    assert [stats.workers for stats in stage.bench.supervisor.stats()] == [0] * len(answers)
+    await eventually(lambda: [stats.workers for stats in stage.bench.supervisor.stats()] == [0] * len(answers))
+    assert stage.bench.workers() == []
     assert stage.raised == []
 
 
