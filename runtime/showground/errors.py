@@ -60,7 +60,7 @@ ERRORS: Mapping[str, ErrorKind] = {
         503, "system", True, "The host is starting, draining or lacks something that it needs, or an import goes on."
     ),
     "overloaded": ErrorKind(
-        503, "system", True, "A queue of the host is full; the call was refused before anything was done."
+        503, "system", True, "A queue of the host is full, or nobody was free in time; nothing was done."
     ),
     "store_unavailable": ErrorKind(
         503, "system", True, "Redis did not answer in time; the change may or may not have happened."

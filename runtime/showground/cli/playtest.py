@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tempfile
 import threading
@@ -108,6 +109,7 @@ class Playtest:
             self._session.show(document, f"Not installed: {error}{still}")
 
     def _install(self) -> None:
+        began = time.monotonic()
         app, version = self._numbered()
         with renumbered(self._folder, version) as packed:
             self._session.post("/api/v1/apps", packed)
@@ -121,7 +123,7 @@ class Playtest:
         )
         if not self._following:
             self._following = True
-            threading.Thread(target=self._follow, args=(app,), name="playtest: log", daemon=True).start()
+            threading.Thread(target=self._follow, args=(app, began), name="playtest: log", daemon=True).start()
 
     def _numbered(self) -> tuple[str, str]:
         """The app's name, and a version that no upload has had yet."""
@@ -148,12 +150,13 @@ class Playtest:
             with suppress(ShowgroundError):  # it runs in another community, too, or the host is away: then it stays
                 self._session.delete(f"/api/v1/apps/{app}/versions/{old}")
 
-    def _follow(self, app: str) -> None:
-        """Show the app's log from now on; a host that is away is waited for."""
+    def _follow(self, app: str, began: float) -> None:
+        """Show the app's log since *began*, a monotonic time; a host that is away is waited for."""
         last, shown = 0, set[str]()
         while True:
             try:
-                for line in self._session.lines(f"{self._path(app)}/logs", follow=1, since="10s" if last else "2s"):
+                since = 10 if last else math.ceil(time.monotonic() - began)
+                for line in self._session.lines(f"{self._path(app)}/logs", follow=1, since=f"{since}s"):
                     if not line or line in shown:
                         continue
                     entry = json.loads(line)
