@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from showground.errors import ShowgroundError
@@ -32,6 +33,7 @@ class HttpSession:
         self._token = token or os.environ.get("SHOWGROUND_TOKEN")
         self.data_dir = data_dir
         self.as_json = as_json
+        self._showing = Lock()
 
     def get(self, path: str, **query: Query) -> Any:
         return self._json("GET", path, None, query)
@@ -56,7 +58,9 @@ class HttpSession:
                 ) from error
 
     def show(self, document: Any, text: str) -> None:
-        print(json.dumps(document, ensure_ascii=False) if self.as_json else text, flush=True)
+        """Print one or the other, whole lines also when several threads show something."""
+        with self._showing:
+            print(json.dumps(document, ensure_ascii=False) if self.as_json else text, flush=True)
 
     def _json(self, method: str, path: str, body: Any, query: Mapping[str, Query], media_type: str = "") -> Any:
         with self._open(method, path, body, query, media_type) as response:
