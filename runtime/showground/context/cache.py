@@ -86,10 +86,8 @@ class Cache:
 
     async def _refresh(self, fetch: Callable[[], Awaitable[T]], key: str, ttl_ms: int, token: str) -> T:
         try:
-            kept = await self._read(key)
-            if kept is not None and self._is_fresh(
-                kept
-            ):  # from whoever had the lock between our reading and our locking
+            kept = await self._read(key)  # whoever had the lock before us may have written since we looked
+            if kept is not None and self._is_fresh(kept):
                 return cast("T", self._result(kept, key))
             try:
                 value = await fetch()

@@ -27,8 +27,6 @@ MAX_WAIT_S = 30.0
 """Redis forgets who waits a minute after the last waiter came; the bound keeps a wait well within that."""
 MAX_WAITING = 10_000
 """Deliveries that this host waits for at once, over all callers; more are refused as `overloaded`."""
-
-
 AGAIN_S = 0.5
 """Pause before outcomes that could not be asked for are asked for again."""
 

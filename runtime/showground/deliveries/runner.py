@@ -123,7 +123,8 @@ class Runner:
             async with asyncio.timeout(within_s):
                 await asyncio.gather(*(lane.idle() for lane in lanes))
         except TimeoutError:
-            log.warning("%s deliveries ran past the drain time and are given back", self.running())
+            if running := self.running():
+                log.warning("%s deliveries ran past the drain time and are given back", running)
         finally:
             await self._give_back(lanes)
 
