@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from showground.testing.host import HostUnderTest
 
@@ -39,9 +40,12 @@ class Ended:
 
 async def run(*arguments: str, cwd: Path | None = None, stdin: bytes = b"", **more: str) -> Ended:
     """Run `showground …` to its end, with *more* in the environment."""
-    process = await _start(arguments, cwd, environment(**more))
-    async with asyncio.timeout(PATIENCE_S):
-        out, err = await process.communicate(stdin)
+    with TemporaryFile() as given:  # a command may end before it reads, which would break a pipe
+        given.write(stdin)
+        given.seek(0)
+        process = await _start(arguments, cwd, environment(**more), given)
+        async with asyncio.timeout(PATIENCE_S):
+            out, err = await process.communicate()
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
 
@@ -53,7 +57,11 @@ async def on(host: HostUnderTest, *arguments: str, stdin: bytes = b"") -> Ended:
 
 
 async def _start(
-    arguments: tuple[str, ...], cwd: Path | None, env: Mapping[str, str], source: str | None = None
+    arguments: tuple[str, ...],
+    cwd: Path | None,
+    env: Mapping[str, str],
+    stdin: IO[bytes] | None = None,
+    source: str | None = None,
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -61,7 +69,7 @@ async def _start(
         *arguments,
         cwd=cwd,
         env=dict(env),
-        stdin=asyncio.subprocess.PIPE,
+        stdin=stdin or asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=16 * 1024 * 1024,
@@ -115,7 +123,7 @@ async def running(
     *arguments: str, cwd: Path | None = None, source: str | None = None, **more: str
 ) -> AsyncIterator[Running]:
     """A command with *more* in its environment; or the program *source*, which gets its arguments."""
-    process = await _start(arguments, cwd, environment(**more), source)
+    process = await _start(arguments, cwd, environment(**more), source=source)
     try:
         yield Running(process)
     finally:
