@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -159,7 +160,7 @@ class ServerProcess:
         )
         self.pid_file.write_text(f"{self._process.pid} {_started(self._process.pid) or ''}")
         assert self._process.stdin is not None
-        with self._process.stdin as config:
+        with suppress(BrokenPipeError), self._process.stdin as config:  # it died at once: `wait_ready` tells of what
             config.write("".join(f"{name} {value}\n" for name, value in self.settings().items()).encode())
 
     def alive(self) -> bool:

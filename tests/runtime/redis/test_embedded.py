@@ -13,7 +13,7 @@ import pytest
 from showground.errors import ShowgroundError
 from showground.redis.deployment import open_redis
 from showground.redis.embedded import EmbeddedRedis
-from showground.redis.server import find_binary
+from showground.redis.server import ServerProcess, find_binary
 from showground.testing.waiting import eventually
 
 HOST = """
@@ -110,6 +110,19 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(ShowgroundError, match="manifest"):
         async with EmbeddedRedis(tmp_path):
             pass
+
+
+def test_a_server_that_dies_before_it_reads_its_configuration_fails_like_any_other(tmp_path: Path) -> None:
+    binary = tmp_path / "dies"
+    binary.write_text("#!/bin/sh\nexit 1\n")
+    binary.chmod(0o755)
+    server = ServerProcess(tmp_path / "redis", binary=binary, config={"#": "x" * 2**20})  # more than a pipe holds
+    try:
+        server.start()
+        with pytest.raises(ShowgroundError, match="ended while starting"):
+            server.wait_ready()
+    finally:
+        server.close()
 
 
 def test_without_the_wheel_a_server_on_the_path_is_taken_if_it_is_new_enough(
