@@ -107,6 +107,9 @@ class Outbox:
 
     def open(self, transport: asyncio.WriteTransport, hello: bytes) -> None:
         self._transport = transport
+        if transport.is_closing():  # uvloop's would raise; whoever reads from the connection finds it closed
+            self.end()
+            return
         transport.write(b"".join((hello, *self._frames)))
         self._frames.clear()
         self._size = 0

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from showground.capabilities import Message, Position
+from showground.redis.wire import let_transports_close
 from showground.testing.waiting import eventually
 from showground_realtime import outbox
 from showground_realtime.framing import Encoder, EventStreamFraming, WebSocketFraming
@@ -140,3 +141,16 @@ async def test_an_event_stream_message_is_one_whole_event(is_chunked: bool) -> N
     packed = EventStreamFraming(is_chunked).message(message(7, b"[1,\r2,\n3]"))
     event = b"id: e.7\nevent: message\ndata: [1,\ndata: 2,\ndata: 3]\n\n"
     assert packed == (b"%x\r\n%b\r\n" % (len(event), event) if is_chunked else event)
+
+
+async def test_a_reader_that_left_before_its_stream_opens_is_over_without_a_fault() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    async with server:
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        transport.abort()
+        await eventually(lambda: transport.is_closing())
+        await let_transports_close()
+        left = Outbox(Flusher(), Encoder(WebSocketFraming()), "disconnect", 1000, lambda: None)
+        left.open(transport, b"hello")
+        assert left.is_over
