@@ -17,6 +17,7 @@ log = logging.getLogger("showground.supervisor")
 
 CLOSED = "the host is stopping"
 NOT_STARTED = "it was not started"
+OVERSTAYED = "it had nothing left to do, and did not end in time"
 EXPECTED = frozenset({NOT_STARTED, CLOSED, "its start was given up", "it did not load"})
 """Ends that are no fault of the app, or that were told already."""
 

@@ -198,6 +198,7 @@ class Pool:
         """*worker* says that it ends by itself."""
         if worker in self._ready:
             self._ready.remove(worker)
+        self._on_busy()
 
     def ended(self, worker: Worker, reason: str, expected: bool) -> None:
         """*worker* has ended, and its calls were answered."""
@@ -236,6 +237,7 @@ class Pool:
             if worker.in_flight == 0 and now - worker.idle_since >= self._policy.idle_s:
                 self._ready.remove(worker)
                 worker.drain()
+                self._on_busy()
             elif now - worker.started_at >= self._policy.healthy_s:
                 self._failures = 0
         if not self._all and now >= self._not_before + self._policy.idle_s:
@@ -286,7 +288,9 @@ class Pool:
 
     @property
     def busy(self) -> bool:
-        return bool(self._queue) or self._starting or any(w.in_flight for w in self._all)
+        """Whether a deadline runs: of a call, of a start, or of a worker that is to end."""
+        leaving = len(self._all) > len(self._ready)
+        return bool(self._queue) or self._starting or leaving or any(w.in_flight for w in self._all)
 
     def stats(self) -> PoolStats:
         return PoolStats(

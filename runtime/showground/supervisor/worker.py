@@ -18,7 +18,7 @@ from showground.keys import InstallationId
 from showground.model import AppVersion, Registration
 from showground.supervisor import exits
 from showground.supervisor.broker import Broker
-from showground.supervisor.calls import EXPECTED, NOT_STARTED, OnEnd, OnFree, OnRetire, Running, Strays
+from showground.supervisor.calls import EXPECTED, NOT_STARTED, OVERSTAYED, OnEnd, OnFree, OnRetire, Running, Strays
 from showground.supervisor.capability_calls import CapabilityCalls
 from showground.supervisor.logs import AppLog, OnLog, OutputPipe
 from showground.supervisor.policy import Policy
@@ -54,6 +54,8 @@ class ProcessWorker:
         self.pid: int | None = None
         self.loaded = False
         self.draining = False
+        self._leaving = False
+        self._leaves_by: float | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._zygote = zygote
         self._clock = clock
@@ -181,6 +183,11 @@ class ProcessWorker:
             elif now >= max(running.cancelled_at, running.deadline) + self._policy.grace_s:
                 self.kill("past its deadline")
                 return
+        if self._leaving and not self._running:  # what runs has a deadline of its own
+            if self._leaves_by is None:
+                self._leaves_by = now + self._policy.drain_s
+            elif now >= self._leaves_by:
+                self.kill(OVERSTAYED)
 
     # --- frames from the worker ---
 
@@ -211,6 +218,7 @@ class ProcessWorker:
             self._ready = True
         elif kind == DRAIN:
             (_,) = frame
+            self._leaving = True
             self._on_retire(self)
         else:
             raise ShowgroundError("protocol_error", f"a frame of the unknown kind {repr(kind)}")
@@ -294,7 +302,7 @@ class ProcessWorker:
 
     def drain(self) -> None:
         """Let it finish what runs and end; no further invocation may be sent."""
-        self.draining = True
+        self.draining = self._leaving = True
         if self._channel is not None:
             self._channel.send(frames.encode([DRAIN], 64), at_once=True)
 
@@ -334,7 +342,7 @@ class ProcessWorker:
             self._channel.close()
         if self._output is not None:
             self._output.close()
-        expected = self.draining or reason == NOT_STARTED or self._doom in EXPECTED
+        expected = (self.draining and self._doom != OVERSTAYED) or reason == NOT_STARTED or self._doom in EXPECTED
         running, self._running = list(self._running.values()), {}
         self._by_invocation.clear()
         self.in_flight = 0

@@ -4,19 +4,23 @@ import asyncio
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
+import msgspec
 import pytest
 
 from showground.errors import ShowgroundError
 from showground.supervisor import Policy
 from showground.testing.clock import ManualClock
 from showground.testing.workbench import Workbench, alive
+from showground.worker.frames import DRAIN
 
+DRAIN_FRAME = struct.pack(">I", 2) + msgspec.msgpack.encode([DRAIN])
 PATIENT = """
     import asyncio, os
 
@@ -83,6 +87,40 @@ async def test_a_drain_that_takes_too_long_ends_in_a_kill(tmp_path: Path) -> Non
         with pytest.raises(ShowgroundError, match="drain took too long"):
             await call
         assert bench.workers() == []
+
+
+async def test_a_worker_that_hangs_when_it_is_to_end_makes_room_for_another(tmp_path: Path) -> None:
+    hanging = """
+        import asyncio, os, time
+
+        async def run(invocation, payload, call):
+            if invocation.name == "hang": asyncio.get_running_loop().call_soon(time.sleep, 1000)
+            return str(os.getpid()).encode()
+    """
+    async with Workbench(tmp_path, policy=Policy(idle_s=0.1, drain_s=0.1)) as bench:
+        bundle = bench.bundle(hanging)
+        first = int(await bench.invoke(bundle, "hang"))
+
+        await until(lambda: not alive(first))
+
+        assert int(await bench.invoke(bundle)) != first
+        assert bench.said() == ["the worker of app 1.0.0 ended: it had nothing left to do, and did not end in time"]
+
+
+async def test_a_worker_that_takes_its_leave_and_stays_makes_room_for_another(tmp_path: Path) -> None:
+    staying = f"""
+        import os, socket
+
+        async def run(invocation, payload, call):
+            if invocation.name == "leave": socket.socket(fileno=os.dup(3)).send({DRAIN_FRAME!r})
+            return str(os.getpid()).encode()
+    """
+    async with Workbench(tmp_path, policy=Policy(drain_s=0.1)) as bench:
+        bundle = bench.bundle(staying)
+        first = int(await bench.invoke(bundle, "leave"))
+
+        assert int(await bench.invoke(bundle)) != first
+        assert not alive(first)
 
 
 async def test_an_idle_worker_is_ended_and_the_next_call_starts_another(tmp_path: Path) -> None:
