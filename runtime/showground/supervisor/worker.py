@@ -342,7 +342,7 @@ class ProcessWorker:
             self._channel.close()
         if self._output is not None:
             self._output.close()
-        expected = (self.draining and self._doom != OVERSTAYED) or reason == NOT_STARTED or self._doom in EXPECTED
+        expected = (self.draining and reason != OVERSTAYED) or reason == NOT_STARTED or self._doom in EXPECTED
         running, self._running = list(self._running.values()), {}
         self._by_invocation.clear()
         self.in_flight = 0

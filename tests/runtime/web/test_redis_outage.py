@@ -112,10 +112,10 @@ async def test_a_host_says_that_redis_is_away_and_recovers_by_itself(
         with hurried(host.host.bundles._redis, HASTE_S):
             server.kill()
             await is_told_to_come_back(host)
-        await eventually(lambda: is_red(host))
+        await eventually(lambda: is_red(host), 20)
         async with host.client.get(f"{host.host.url}/healthz") as response:
             assert response.status == 200, "a restart of the host would help nobody"
         server.start()
         server.wait_ready(30)
-        await eventually(lambda: is_green(host))
+        await eventually(lambda: is_green(host), 20)
         await goes_on(host, viewer, 3)
